@@ -1,0 +1,159 @@
+package drills
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ready asks everything that must hold before anything is injected, all of it, and takes the guard last.
+func (r *run) ready(ctx context.Context) bool {
+	if !r.enter(Ready) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.Limits.Ready)
+	defer cancel()
+	ok := r.preflights(ctx)
+	ok = r.resolve(ctx) && ok
+	if !ok || r.interrupted(ctx) {
+		return false
+	}
+	return r.lock(ctx)
+}
+
+// preflights run side by side; their checks are recorded in the order of the list.
+func (r *run) preflights(ctx context.Context) bool {
+	results := make([][]Check, len(r.Preflights))
+	var wg sync.WaitGroup
+	for i, p := range r.Preflights {
+		wg.Go(func() { results[i] = p.Check(ctx, r.drill) })
+	}
+	wg.Wait()
+	ok := true
+	for _, checks := range results {
+		for _, c := range checks {
+			ok = r.check(c) && ok
+		}
+	}
+	return ok
+}
+
+// resolve reads the topology, checks `require:` and plans every step.
+func (r *run) resolve(ctx context.Context) bool {
+	t, err := r.Runtime.Topology(ctx)
+	if err != nil {
+		return r.check(Check{Name: "topology", Actual: err.Error(), Hint: "see `simulacro doctor`"})
+	}
+	ok := true
+	for _, c := range Requirements(r.drill, t) {
+		ok = r.check(c) && ok
+	}
+	plan, errs := MakePlan(r.drill, r.system, t, r.opened.Run)
+	for _, err := range errs {
+		ok = r.check(Check{Name: "plan", Actual: err.Error()}) && ok
+	}
+	if n := concurrent(r.drill); r.system.Limits.ConcurrentFaults > 0 && n > r.system.Limits.ConcurrentFaults {
+		ok = r.check(Check{Name: "concurrent faults", Expected: fmt.Sprint("<= ", r.system.Limits.ConcurrentFaults), Actual: fmt.Sprint(n), Hint: "limits.concurrent-faults in the system file"}) && ok
+	}
+	r.plan = plan
+	return ok
+}
+
+// concurrent is the largest number of steps in force at the same time; a step without a duration stays in force.
+func concurrent(d *Drill) int {
+	most := 0
+	for _, a := range d.Method {
+		n := 0
+		for _, b := range d.Method {
+			ends := b.Duration == 0 || b.At+b.Duration > a.At
+			if b.At <= a.At && ends && !strings.HasPrefix(b.Fault, "saturate-") {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+func (r *run) lock(ctx context.Context) bool {
+	g, release, err := r.Lock(ctx)
+	if err != nil {
+		return r.check(Check{Name: "guard", Expected: "no other run on this system", Actual: err.Error(), Hint: "see `simulacro status`"})
+	}
+	r.guard, r.release = g, release
+	return r.check(Check{Name: "guard", OK: true, Actual: "holds the lock"})
+}
+
+// steady starts every observer and watches the settle window: the baseline of every probe, and what the drill asks of it.
+func (r *run) steady(ctx context.Context) bool {
+	if !r.enter(Steady) {
+		return false
+	}
+	for _, o := range r.Observers {
+		r.started = append(r.started, o)
+		if err := o.Start(context.WithoutCancel(ctx), func(e Event) { r.emit(e) }); err != nil {
+			return r.check(Check{Name: "observer", Actual: err.Error()})
+		}
+	}
+	from := time.Now()
+	if !r.wait(ctx, r.drill.SteadyState.For.D()) {
+		return false
+	}
+	r.settled = Interval{From: from, To: time.Now()}
+	return r.baseline(ctx) && !r.interrupted(ctx)
+}
+
+// wait lets time pass, unless the run is interrupted.
+func (r *run) wait(ctx context.Context, d time.Duration) bool {
+	end := time.Now().Add(d)
+	for time.Now().Before(end) {
+		if r.interrupted(ctx) {
+			return false
+		}
+		pause(ctx, min(r.Limits.Tick, time.Until(end)))
+	}
+	return !r.interrupted(ctx)
+}
+
+func (r *run) baseline(ctx context.Context) bool {
+	for _, o := range r.Observers {
+		b, ok := o.(Baseliner)
+		if !ok {
+			continue
+		}
+		events, err := b.Baseline(ctx, r.settled)
+		if err != nil {
+			return r.check(Check{Name: "baseline", Actual: err.Error()})
+		}
+		for _, e := range events {
+			r.emit(e)
+		}
+	}
+	f := newFolder(r.all())
+	if cause, why := f.observerFault(); why != "" {
+		r.emit(Event{Kind: EvFinding, Finding: &Finding{ID: cause, Severity: SeveritySerious, Title: why}})
+		return false
+	}
+	return r.steadyEnough(f.rec.Baselines)
+}
+
+// steadyEnough compares the baselines with the drill's steady state: a system that is already outside it is not drilled.
+func (r *run) steadyEnough(bs []Baseline) bool {
+	seen := map[string]Baseline{}
+	for _, b := range bs {
+		seen[b.Probe] = b
+	}
+	ok := true
+	for name, want := range r.drill.SteadyState.Probes {
+		b, found := seen[name]
+		c := Check{Name: "steady state: " + name, Expected: shareText(want), Actual: "no samples", Hint: "the system was not healthy before the drill: look at it first"}
+		if found && b.Count.Good+b.Count.Bad() > 0 {
+			c.Actual = fmt.Sprintf("%.2f%% of %d", b.Share*100, b.Count.Good+b.Count.Bad())
+			c.OK = b.Share >= float64(want)
+		}
+		ok = r.check(c) && ok
+	}
+	return ok
+}

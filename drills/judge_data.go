@@ -1,0 +1,156 @@
+package drills
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// RPA is the recovery point of one canary (EVIDENCE 6.2; DESIGN section 2): max(T0, acknowledgement of the newest lost
+// write) - acknowledgement of the newest write whose predecessors all survive, as an interval. Nothing lost: [0, period).
+func RPA(c CanaryMeasured, t0 Interval) Span {
+	if c.Lost == 0 {
+		return Span{Hi: c.Every}
+	}
+	upper := Interval{From: laterOf(t0.From, c.NewestLost.From), To: laterOf(t0.To, c.NewestLost.To)}
+	return upper.Since(c.Point)
+}
+
+// judgingCanaries are the canaries of the drill's component, all that were measured.
+func (f *folder) judgingCanaries() []CanaryMeasured {
+	if f.rec.Opened.System == nil {
+		return f.rec.Canaries
+	}
+	names := f.rec.Opened.System.Components[f.drill.Component].Canaries
+	var out []CanaryMeasured
+	for _, c := range f.rec.Canaries {
+		if slices.Contains(names, c.Name) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// judgeRPA judges the recovery point objective on every canary that judges it; the worst decides.
+func (f *folder) judgeRPA(target Duration, now time.Time) []Judged {
+	if f.rec.Opened.System == nil || len(f.rec.Opened.System.Components[f.drill.Component].Canaries) == 0 {
+		return nil
+	}
+	j := Judged{ID: "rpo", Title: "recovery point objective (RPO)", Target: "< " + target.String(), Cause: "rpa", Source: f.targetSource("rpo"), Verdict: NotMeasured, Actual: "not measured"}
+	if !now.IsZero() {
+		j.Verdict = Pending
+		return []Judged{j}
+	}
+	for _, c := range f.judgingCanaries() {
+		if c.Error != "" {
+			j.Verdict, j.Actual, j.Why = NotMeasured, "not measured", "canary "+c.Name+": "+c.Error
+			return []Judged{j}
+		}
+		s := RPA(c, f.rec.Times.T0.Interval)
+		if j.Span == nil || s.Hi > j.Span.Hi {
+			j.Span, j.Verdict, j.Evidence = &s, JudgeMax(s, target), "canary "+c.Name
+			j.Actual = fmt.Sprintf("%s, %d of %d acknowledged writes lost", s, c.Lost, c.Acked)
+		}
+		if c.Corrupt+c.Phantom > 0 {
+			j.Span, j.Verdict, j.Why = &s, NotMet, fmt.Sprintf("canary %s read back %d corrupt and %d phantom writes", c.Name, c.Corrupt, c.Phantom)
+			return []Judged{j}
+		}
+	}
+	if j.Verdict == NotMet {
+		j.Why = fmt.Sprintf("More than %s of acknowledged writes were lost", target)
+	}
+	return []Judged{j}
+}
+
+func (f *folder) judgeLoss(now time.Time) []Judged {
+	x := f.drill.Expect.Loss
+	if x == nil {
+		return nil
+	}
+	j := Judged{ID: "loss:" + x.Canary, Title: "acknowledged writes of " + x.Canary + " survive", Cause: "lost-writes", Verdict: NotMeasured, Actual: "not measured"}
+	if x.MaxWrites != nil {
+		j.Target = fmt.Sprintf("at most %d lost", *x.MaxWrites)
+	}
+	if !now.IsZero() {
+		j.Verdict = Pending
+		return []Judged{j}
+	}
+	i := slices.IndexFunc(f.rec.Canaries, func(c CanaryMeasured) bool { return c.Name == x.Canary })
+	if i < 0 || f.rec.Canaries[i].Error != "" {
+		j.Why = "the canary was not measured"
+		return []Judged{j}
+	}
+	c := f.rec.Canaries[i]
+	s := RPA(c, f.rec.Times.T0.Interval)
+	j.Verdict, j.Actual = Met, fmt.Sprintf("%d of %d lost, %d before the fault", c.Lost, c.Acked, c.LostBeforeT0)
+	if (x.MaxWrites != nil && c.Lost > *x.MaxWrites) || (x.MaxAge > 0 && JudgeMax(s, x.MaxAge) == NotMet) {
+		j.Verdict, j.Why = NotMet, fmt.Sprintf("%d acknowledged writes were lost", c.Lost)
+	}
+	return []Judged{j}
+}
+
+func (f *folder) judgeLoad(now time.Time) []Judged {
+	x := f.drill.Expect.Load
+	if x == nil {
+		return nil
+	}
+	j := Judged{ID: "load:" + x.Step, Title: "the load of step " + x.Step + " is carried", Target: loadTarget(x), Cause: "load", Verdict: NotMeasured, Actual: "not measured"}
+	if !now.IsZero() {
+		j.Verdict = Pending
+		return []Judged{j}
+	}
+	i := slices.IndexFunc(f.rec.Load, func(m LoadMeasured) bool { return m.Step == x.Step })
+	if i < 0 {
+		j.Why = "the load engine did not report"
+		return []Judged{j}
+	}
+	m := f.rec.Load[i]
+	j.Actual = fmt.Sprintf("%d of %d connections, %.3f%% of %d frames, p95 %s, p99 %s, %d drops, %d reconnects", m.Connected, m.Wanted,
+		100*ratio(m.Received, m.Expected), m.Expected, ms(m.P95), ms(m.P99), m.Drops, m.Reconnects)
+	j.Verdict = Met
+	if why := loadMisses(x, m); why != "" {
+		j.Verdict, j.Why = NotMet, why
+		if m.Saturated != "" { // what the generator could not do is not the target's failure
+			j.Verdict, j.Why = Unclear, "the load generator itself was saturated: "+m.Saturated
+		}
+	}
+	return []Judged{j}
+}
+
+func loadTarget(x *LoadBound) string {
+	s := fmt.Sprintf("connected >= %g%%, delivered >= %g%%", float64(x.Connected)*100, float64(x.Delivered)*100)
+	if x.P95 > 0 {
+		s += ", p95 < " + x.P95.String()
+	}
+	if x.P99 > 0 {
+		s += ", p99 < " + x.P99.String()
+	}
+	return s
+}
+
+func loadMisses(x *LoadBound, m LoadMeasured) string {
+	switch {
+	case ratio(int64(m.Connected), int64(m.Wanted)) < float64(x.Connected):
+		return fmt.Sprintf("only %d of %d connections were held", m.Connected, m.Wanted)
+	case ratio(m.Received, m.Expected) < float64(x.Delivered):
+		return fmt.Sprintf("%d of %d frames did not arrive", m.Expected-m.Received, m.Expected)
+	case x.P95 > 0 && m.P95 >= x.P95:
+		return fmt.Sprintf("p95 of delivery was %s", ms(m.P95))
+	case x.P99 > 0 && m.P99 >= x.P99:
+		return fmt.Sprintf("p99 of delivery was %s", ms(m.P99))
+	case x.Drops != nil && m.Drops > *x.Drops:
+		return fmt.Sprintf("the target dropped %d connections", m.Drops)
+	case x.Reconnected > 0 && m.Drops > 0 && ratio(int64(m.Reconnects), int64(m.Drops)) < float64(x.Reconnected):
+		return fmt.Sprintf("only %d of %d dropped connections came back", m.Reconnects, m.Drops)
+	}
+	return ""
+}
+
+func ratio(a, of int64) float64 {
+	if of == 0 {
+		return 0
+	}
+	return float64(a) / float64(of)
+}
+
+func ms(d Duration) string { return d.D().Round(100 * time.Microsecond).String() }
