@@ -1,0 +1,201 @@
+package scenario
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// conditionPattern is an operator with a number or a duration, or one word: ">= 2", "< 1s", "ok".
+var conditionPattern = regexp.MustCompile(`^(?:(?:>=|<=|==|>|<)\s*-?[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h)?|[a-z][a-z0-9-]*)$`)
+
+func (r *drillReader) requirements() {
+	for i, q := range r.drill.Require {
+		path := fmt.Sprintf("require[%d]", i)
+		if q.Component == "" {
+			if r.has(path + ".alerts-firing") {
+				r.known(path+".alerts-firing", "value", q.AlertsFiring, []string{"none"})
+			}
+			continue
+		}
+		path = join(path, q.Component)
+		if len(q.Conditions) == 0 {
+			r.add(path, "no condition is given", `such as {replicas: ">= 2", lag: "< 1s"}`)
+		}
+		known := r.knownComponent(path, q.Component)
+		for fact, c := range q.Conditions {
+			r.name(join(path, fact), fact)
+			if !conditionPattern.MatchString(strings.TrimSpace(c)) {
+				r.add(join(path, fact), fmt.Sprintf("%q is not a condition", c), `such as ">= 2", "< 1s" or "ok"`)
+			}
+			if known && fact != "running" && r.sys.Components[q.Component].Roles == nil {
+				r.add(join(path, fact), "nobody knows this about "+q.Component, "without `roles:` in the system file only `running` is known")
+			}
+		}
+	}
+}
+
+func (r *drillReader) expect() {
+	e := &r.drill.Expect
+	if x := e.RoleMoved; x != nil {
+		r.roleMoved(x)
+	}
+	if e.RTA != nil {
+		r.needed("expect.rta.max", e.RTA.Max, "such as 30s")
+	}
+	if e.Rejoin != nil {
+		r.needed("expect.rejoin.within", e.Rejoin.Within, "such as 60s, counted from the lift")
+	}
+	if e.Loss != nil {
+		r.loss(e.Loss)
+	}
+	if e.Alerts != nil {
+		r.alerts(e.Alerts)
+	}
+	for i := range e.During {
+		r.during(fmt.Sprintf("expect.during[%d]", i), &e.During[i])
+	}
+	if e.Load != nil {
+		r.load(e.Load)
+	}
+}
+
+func (r *drillReader) roleMoved(x *drills.RoleMoved) {
+	const path = "expect.role-moved"
+	if r.required(path+".component", x.Component != "", "whose role moves") && r.knownComponent(path+".component", x.Component) {
+		r.role(path+".role", x.Component, x.Role)
+	}
+	if r.required(path+".role", x.Role != "", "such as primary") {
+		r.known(path+".role", "role", x.Role, roles())
+	}
+	r.needed(path+".within", x.Within, "such as 30s, counted from T0")
+	if x.While == "" {
+		x.While = drills.AnyTime
+	}
+	r.while(path+".while", x.While)
+}
+
+func (r *drillReader) loss(x *drills.Loss) {
+	const path = "expect.loss"
+	if r.required(path+".canary", x.Canary != "", "the canary whose losses are bounded") && r.sys != nil {
+		r.known(path+".canary", "canary", x.Canary, keys(r.sys.Canaries))
+	}
+	if x.MaxWrites == nil && x.MaxAge == 0 {
+		r.add(path, "no bound is given", "max-writes, max-age or both")
+	}
+	if x.MaxWrites != nil && *x.MaxWrites < 0 {
+		r.add(path+".max-writes", "fewer than none cannot be lost", "0 means that nothing may be lost")
+	}
+	r.positive(path+".max-age", x.MaxAge)
+}
+
+func (r *drillReader) alerts(a *drills.Alerts) {
+	const path = "expect.alerts"
+	seen := map[string]bool{}
+	for i, f := range a.Fire {
+		p := fmt.Sprintf("%s.fire[%d]", path, i)
+		r.required(p+".name", f.Name != "", "the alert's name in the rules")
+		r.needed(p+".within", f.Within, "such as 30s, counted from T0")
+		r.positive(p+".notified-within", f.NotifiedWithin)
+		r.positive(p+".resolved-within", f.ResolvedWithin)
+		if f.Name != "" && seen[f.Name] {
+			r.add(p+".name", f.Name+" is there twice", "remove one")
+		}
+		seen[f.Name] = true
+	}
+	for i, name := range a.Allow {
+		if seen[name] {
+			r.add(fmt.Sprintf("%s.allow[%d]", path, i), name+" must fire already", "remove it from allow")
+		}
+	}
+	if a.Others == "" {
+		a.Others = "any"
+	}
+	r.known(path+".others", "value", a.Others, []string{"none", "any"})
+	if r.sys != nil && r.sys.Monitoring.Prometheus == nil && (len(a.Fire) > 0 || a.Others == "none") {
+		r.add(path, "the system declares no Prometheus, so no alert can be seen", "add monitoring.prometheus to the system file, or remove this")
+	}
+}
+
+func (r *drillReader) during(path string, x *drills.During) {
+	r.required(path+".title", x.Title != "", "one line that a report can show")
+	if r.required(path+".window", x.Window != [2]string{}, "[T0, T0+15s]") {
+		r.window(path+".window", x.Window)
+	}
+	r.positive(path+".p95", x.P95)
+	r.positive(path+".p99", x.P99)
+	switch {
+	case (x.Probe == "") == (x.PromQL == ""):
+		r.add(path, "exactly one of probe and promql is needed", "")
+	case x.Probe != "":
+		r.knownProbe(path+".probe", x.Probe)
+		r.unused(path, "this is for promql", "max", "min", "no-data")
+		if x.Success == 0 && x.P95 == 0 && x.P99 == 0 {
+			r.add(path, "no bound is given", "success, p95 or p99")
+		}
+	default:
+		r.unused(path, "this is for probes", "success", "p95", "p99")
+		r.promql(path, x)
+	}
+	if x.MinSamples < 0 {
+		r.add(path+".min-samples", "this cannot be negative", "")
+	}
+}
+
+func (r *drillReader) promql(path string, x *drills.During) {
+	switch {
+	case x.Max == nil && x.Min == nil:
+		r.add(path, "no bound is given", "max, min or both")
+	case x.Max != nil && x.Min != nil && *x.Min > *x.Max:
+		r.add(path+".min", "no value is at least min and at most max", "min is above max")
+	}
+	if x.NoData == "" {
+		x.NoData = "inconclusive"
+	}
+	r.known(path+".no-data", "value", x.NoData, []string{"inconclusive", "fail"})
+	if r.sys != nil && r.sys.Monitoring.Prometheus == nil {
+		r.add(path+".promql", "the system declares no Prometheus", "add monitoring.prometheus to the system file")
+	}
+}
+
+// window checks the two ends of a window, and their order where both hang on the same instant.
+func (r *drillReader) window(path string, w [2]string) {
+	var ends [2]drills.Anchor
+	for i, s := range w {
+		a, err := drills.ParseAnchor(s)
+		if err != nil {
+			r.complain(path+"["+itoa(i)+"]", err)
+			return
+		}
+		ends[i] = a
+	}
+	if ends[0].Name == ends[1].Name && ends[0].Offset >= ends[1].Offset {
+		r.add(path, "the window ends before it begins", "[T0, T0+15s]")
+	}
+}
+
+func (r *drillReader) load(x *drills.LoadBound) {
+	const path = "expect.load"
+	ids := []string{}
+	for i, s := range r.drill.Method {
+		ids = append(ids, s.ID)
+		if s.ID != x.Step {
+			continue
+		}
+		verbs := r.kinds[s.Fault].Info.Verbs
+		if len(verbs) > 0 && !slices.ContainsFunc(verbs, func(v string) bool { return v == "load" || strings.HasPrefix(v, "load.") }) {
+			r.add(path+".step", fmt.Sprintf("step %s (method[%d]) makes no load", s.ID, i), "name the step of a load fault")
+		}
+	}
+	if r.required(path+".step", x.Step != "", "the id of the step that makes the load") {
+		r.known(path+".step", "step", x.Step, ids)
+	}
+	if x.Connected == 0 && x.Delivered == 0 && x.P95 == 0 && x.P99 == 0 && x.Drops == nil && x.Reconnected == 0 {
+		r.add(path, "no bound is given", "connected, delivered, p95, p99, max-drops or reconnected")
+	}
+	r.positive(path+".p95", x.P95)
+	r.positive(path+".p99", x.P99)
+}
