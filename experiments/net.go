@@ -1,0 +1,189 @@
+package experiments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments/helper"
+)
+
+// The verbs of the network actuator.
+const (
+	verbPartition = "net.partition"
+	verbHeal      = "net.heal"
+)
+
+const (
+	// netBackend is the source of the effects: which mechanism dropped the packets.
+	netBackend = "nftables-owner"
+	// helperLease is how long a helper keeps its rules without hearing from us.
+	helperLease = 5 * time.Second
+	// helperAnswer bounds the start of a helper and its answer to a stop.
+	helperAnswer = 15 * time.Second
+)
+
+// peerAddress is one address that the target is cut off from.
+type peerAddress struct {
+	Member string `json:"member"`
+	IP     string `json:"ip"`
+}
+
+// partitionArgs are the arguments of net.partition.
+type partitionArgs struct {
+	Mark      string          `json:"mark"` // names the table, so that any process finds it again
+	Peers     []peerAddress   `json:"peers"`
+	Direction string          `json:"direction,omitempty"`
+	Ports     []int           `json:"ports,omitempty"`
+	Prove     drills.Duration `json:"prove,omitempty"` // how long to wait for the first dropped packet
+}
+
+// healArgs are the arguments of net.heal. The mark stands for the do op: op ids are given after planning.
+type healArgs struct {
+	Mark string `json:"mark"`
+}
+
+// Net is the actuator of net.*: partitions held in force by a helper process in the target's network namespace.
+type Net struct {
+	launcher drills.Launcher
+	log      *zap.Logger
+	onEnd    func(opID, why string)
+
+	once once
+	mu   sync.Mutex
+	cuts map[string]*cut // by target and mark
+}
+
+// NewNet starts helpers through the launcher. onEnd (may be nil) is told, from a goroutine of ours, when a partition ended
+// without our undo: the helper died, its lease ended, or its target was stopped or restarted.
+func NewNet(l drills.Launcher, log *zap.Logger, onEnd func(opID, why string)) *Net {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	if onEnd == nil {
+		onEnd = func(string, string) {}
+	}
+	return &Net{launcher: l, log: log.Named("net"), onEnd: onEnd, cuts: map[string]*cut{}}
+}
+
+// Apply does net.partition (at most once per op, a second call returns the first one's result) or net.heal (idempotent).
+func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
+	if ctx.Err() != nil {
+		return drills.Effect{}, fmt.Errorf("%s: %w", op.Verb, context.Cause(ctx))
+	}
+	switch op.Verb {
+	case verbPartition:
+		var a partitionArgs
+		if err := op.Decode(&a); err != nil {
+			return drills.Effect{}, err
+		}
+		return n.once.do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) { return n.partition(ctx, op, a) })
+	case verbHeal:
+		var a healArgs
+		if err := op.Decode(&a); err != nil {
+			return drills.Effect{}, err
+		}
+		return n.heal(ctx, op.Target, a.Mark)
+	}
+	return drills.Effect{}, fmt.Errorf("%q is not a verb of the network actuator (%s, %s)", op.Verb, verbPartition, verbHeal)
+}
+
+// Present looks into the target's network namespace for the partition's table. A target that is not running has none.
+func (n *Net) Present(ctx context.Context, op drills.Op) (bool, error) {
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("%s: %w", op.Verb, context.Cause(ctx))
+	}
+	var a struct {
+		Mark string `json:"mark"`
+	}
+	if err := json.Unmarshal(op.Args, &a); err != nil || a.Mark == "" {
+		return false, fmt.Errorf("%s: the op has no mark to look for", op.Verb)
+	}
+	there, _, err := n.inspect(ctx, op.Target, a.Mark)
+	return there, err
+}
+
+// inspect also returns the interval in which the namespace was read.
+func (n *Net) inspect(ctx context.Context, target, mark string) (bool, drills.Interval, error) {
+	ctx, cancel := context.WithTimeout(ctx, helperAnswer)
+	defer cancel()
+	read := drills.Interval{From: time.Now().UTC()}
+	s, err := n.launcher.Start(ctx, drills.Place{Kind: drills.PlaceTarget, Target: target, Name: "inspect"}, []string{"_agent", "helper"})
+	if notRunning(err) {
+		read.To = time.Now().UTC()
+		return false, read, nil
+	}
+	if err != nil {
+		return false, read, fmt.Errorf("inspect the target's network namespace: %w", err)
+	}
+	// Closing also ends a Recv that would wait for ever.
+	stop := context.AfterFunc(ctx, func() { _ = s.Close(context.WithoutCancel(ctx)) })
+	defer func() {
+		if stop() {
+			_ = s.Close(ctx)
+		}
+	}()
+	var seen helper.Inspected
+	if err := ask(s, helper.InspectSpec{Kind: helper.KindInspect}, &seen); err != nil {
+		return false, read, fmt.Errorf("inspect the target's network namespace: %w", err)
+	}
+	read.To = time.Now().UTC()
+	return slices.Contains(seen.Tables, helper.TablePrefix+mark), read, nil
+}
+
+// ask sends a spec and decodes the "ready" frame that answers it.
+func ask(s drills.Stream, spec, into any) error {
+	if err := sendSpec(s, spec); err != nil {
+		return err
+	}
+	for {
+		f, err := s.Recv()
+		if err != nil {
+			return fmt.Errorf("the helper ended without an answer: %w", err)
+		}
+		switch f.Type {
+		case "ready":
+			return json.Unmarshal(f.Data, into)
+		case "error":
+			return failure(f)
+		}
+	}
+}
+
+func sendSpec(s drills.Stream, spec any) error {
+	b, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	return s.Send(drills.Frame{Type: "spec", Data: b})
+}
+
+func failure(f drills.Frame) error {
+	var e helper.Failure
+	if json.Unmarshal(f.Data, &e) != nil || e.Message == "" {
+		e.Message = string(f.Data)
+	}
+	return errors.New("the helper says: " + e.Message)
+}
+
+// notRunning tells whether a launcher refused because the target has no network namespace now. The engine has no code
+// for that, so its words are looked for; an unknown error stays an error, never "absent".
+func notRunning(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, words := range []string{"non running container", "No such container", "is restarting"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
+}

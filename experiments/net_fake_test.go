@@ -1,0 +1,133 @@
+package experiments
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments/helper"
+)
+
+// fakeHelper is a launcher whose processes are goroutines. The namespace's tables are shared by all of them.
+type fakeHelper struct {
+	t      *testing.T
+	mu     sync.Mutex
+	places []drills.Place
+	spec   helper.PartitionSpec
+	tables map[string]bool
+	refuse error                // Start fails
+	run    func(p *fakeProcess) // what a partition helper does after its rules are in force
+	fail   string               // the partition helper answers with an error instead
+}
+
+type fakeProcess struct {
+	h      *fakeHelper
+	in     chan drills.Frame
+	out    chan drills.Frame
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (h *fakeHelper) Start(ctx context.Context, p drills.Place, argv []string) (drills.Stream, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refuse != nil {
+		return nil, h.refuse
+	}
+	if d := cmp.Diff([]string{"_agent", "helper"}, argv); d != "" {
+		h.t.Error(d)
+	}
+	h.places = append(h.places, p)
+	s := &fakeProcess{h: h, in: make(chan drills.Frame, 10), out: make(chan drills.Frame, 100), closed: make(chan struct{})}
+	go s.main()
+	return s, nil
+}
+
+func (p *fakeProcess) Send(f drills.Frame) error {
+	select {
+	case p.in <- f:
+		return nil
+	case <-p.closed:
+		return io.ErrClosedPipe
+	}
+}
+
+func (p *fakeProcess) Recv() (drills.Frame, error) {
+	f, ok := <-p.out
+	if !ok {
+		return f, io.EOF
+	}
+	return f, nil
+}
+
+func (p *fakeProcess) Close(context.Context) error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *fakeProcess) say(kind string, data any) {
+	b, err := json.Marshal(data)
+	if err != nil {
+		p.h.t.Error(err)
+	}
+	p.out <- drills.Frame{Type: kind, Data: b}
+}
+
+func (p *fakeProcess) main() {
+	defer close(p.out)
+	spec := <-p.in
+	var kind struct{ Kind string }
+	if err := json.Unmarshal(spec.Data, &kind); err != nil {
+		p.h.t.Error(err)
+	}
+	if kind.Kind == helper.KindInspect {
+		p.h.mu.Lock()
+		var names []string
+		for name := range p.h.tables {
+			names = append(names, name)
+		}
+		p.h.mu.Unlock()
+		p.say("ready", helper.Inspected{Tables: names})
+		return
+	}
+	p.h.mu.Lock()
+	_ = json.Unmarshal(spec.Data, &p.h.spec)
+	name := helper.TablePrefix + p.h.spec.Op
+	p.h.mu.Unlock()
+	if p.h.fail != "" {
+		p.say("error", helper.Failure{Message: p.h.fail})
+		return
+	}
+	p.h.table(name, true)
+	defer p.h.table(name, false)
+	from := drills.Monotonic()
+	p.say("ready", helper.Applied{AppliedFrom: from, AppliedTo: drills.Monotonic(), Table: name})
+	p.h.run(p)
+}
+
+func (h *fakeHelper) table(name string, there bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.tables, name)
+	if there {
+		h.tables[name] = true
+	}
+}
+
+// dropping is a helper that drops a packet and works until it is told to stop.
+func dropping(p *fakeProcess) {
+	p.say("beat", helper.Beat{Dropped: 2, Peers: map[string]uint64{"10.0.0.2": 2}})
+	why := "eof"
+	select {
+	case f := <-p.in:
+		why = f.Type
+	case <-p.closed:
+	}
+	now := drills.Monotonic()
+	p.say("done", helper.Done{Beat: helper.Beat{Dropped: 7, Peers: map[string]uint64{"10.0.0.2": 7}}, Why: why, UndoneFrom: now, UndoneMono: now})
+}

@@ -1,0 +1,132 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+const (
+	// stopAnswer is how long a helper may take to undo and leave after "stop", before its stream is closed.
+	stopAnswer = 5 * time.Second
+	// orphanPoll is how often a partition that another process holds is looked for.
+	orphanPoll = 500 * time.Millisecond
+	// orphanLimit is the time in which an orphaned helper has lifted its partition by itself.
+	orphanLimit = helperLease + 3*time.Second
+)
+
+// heal lifts a partition: by telling its helper, when we hold it, else by waiting for that helper's lease.
+func (n *Net) heal(ctx context.Context, target, mark string) (drills.Effect, error) {
+	n.mu.Lock()
+	c := n.cuts[target+" "+mark]
+	n.mu.Unlock()
+	if c == nil {
+		return n.orphan(ctx, target, mark)
+	}
+	c.healing.Lock()
+	defer c.healing.Unlock()
+	return c.heal(ctx)
+}
+
+// Close lifts whatever is still in force and waits for every goroutine of ours.
+func (n *Net) Close(ctx context.Context) error {
+	n.mu.Lock()
+	var all []*cut
+	for _, c := range n.cuts {
+		all = append(all, c)
+	}
+	n.mu.Unlock()
+	var errs []error
+	for _, c := range all {
+		c.healing.Lock()
+		_, err := c.heal(ctx)
+		c.healing.Unlock()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// heal stops the helper and returns once it is gone, with all that it dropped. c.healing is held.
+func (c *cut) heal(ctx context.Context) (drills.Effect, error) {
+	clock, began := drills.NewClock(), drills.Monotonic()
+	c.mu.Lock()
+	if c.undone != nil {
+		again := *c.undone
+		again.Skipped = "it was lifted before"
+		c.mu.Unlock()
+		return again, nil
+	}
+	gone := c.failed != nil
+	c.stopping = true
+	c.mu.Unlock()
+	if !gone {
+		// A helper that cannot be told, or does not listen, is ended by the end of its stream.
+		_ = c.stream.Send(drills.Frame{Type: "stop"})
+		_ = c.await(ctx, nil, stopAnswer)
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperAnswer)
+	defer cancel()
+	if err := c.stream.Close(ctx); err != nil {
+		return drills.Effect{}, fmt.Errorf("%s: close the helper's stream: %w", verbHeal, err)
+	}
+	select {
+	case <-c.ended:
+		return c.lifted(clock, began, gone), nil
+	case <-ctx.Done():
+		return drills.Effect{}, fmt.Errorf("%s: the helper did not end: %w", verbHeal, context.Cause(ctx))
+	}
+}
+
+// lifted is the effect of the undo. Without the helper's own word our bracket counts and nothing is proven: the
+// inspection that follows every undo then decides.
+func (c *cut) lifted(clock drills.Clock, began int64, gone bool) drills.Effect {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	from, to := began, drills.Monotonic()
+	e := drills.Effect{Source: netBackend, Proven: c.done != nil, Evidence: c.evidence(c.last)}
+	if c.done != nil && (gone || c.done.UndoneFrom >= from && c.done.UndoneMono <= to) {
+		from, to = c.done.UndoneFrom, c.done.UndoneMono
+	}
+	e.From, e.To = clock.Time(from), clock.Time(to)
+	switch {
+	case c.applied.Table == "":
+		e.Skipped = "it never came into force: " + c.reason()
+	case gone:
+		e.Skipped = "it had ended before: " + c.reason()
+	}
+	c.undone = &e
+	return e
+}
+
+// orphan is an undo in a process that does not hold the partition, such as after a restart. Nobody but its helper can
+// remove the table, and the helper does so when its lease ends.
+func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, orphanLimit, errLate)
+	defer cancel()
+	tick := time.NewTicker(orphanPoll)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		there, read, err := n.inspect(ctx, target, mark)
+		switch {
+		case err != nil:
+			return drills.Effect{}, fmt.Errorf("%s: %w", verbHeal, err)
+		case !there && first:
+			return absent(read, "there is no such partition, or its target is not running"), nil
+		case !there:
+			return absent(read, "the lease of its helper ended"), nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return drills.Effect{}, drills.Errorf(drills.Residual, "end the simulacro process that holds it, or remove its helper container",
+				"the partition is still in force: the helper of another process holds it and keeps its lease")
+		}
+	}
+}
+
+func absent(read drills.Interval, why string) drills.Effect {
+	return drills.Effect{From: read.From, To: read.To, Source: "nftables", Proven: true, Skipped: why}
+}

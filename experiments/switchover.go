@@ -1,0 +1,55 @@
+package experiments
+
+import (
+	"slices"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// Switchover asks Patroni to hand the primary role over in an orderly way: the old primary shuts down cleanly first.
+type Switchover struct {
+	To string `yaml:"to" json:"to,omitempty"` // member name; default: Patroni chooses
+}
+
+func switchoverKind() drills.Kind {
+	return kindOf(drills.Info{
+		Kind:     "switchover",
+		Summary:  "Ask Patroni for an orderly hand-over of the primary role",
+		Class:    drills.ClassHeals,
+		Verbs:    []string{verbSwitchover},
+		Duration: "none",
+		Proof:    "another member answers as primary",
+		Undo:     "none: the old primary becomes a replica by itself",
+	}, func() *Switchover { return new(Switchover) })
+}
+
+// Plan hands the role over from the targeted primary.
+func (f *Switchover) Plan(s drills.Scene) ([]drills.Change, error) {
+	m, src, err := roleSource(s, "switchover", "patroni")
+	if err != nil {
+		return nil, err
+	}
+	args := postgresArgs{Mark: mark(s, m), Within: moveWithin, From: nodeOf(m)}
+	if f.To != "" {
+		if args.To, err = candidate(s, m, f.To); err != nil {
+			return nil, err
+		}
+	}
+	if args.REST, err = restOf(s.Of(m.Component), *src); err != nil {
+		return nil, err
+	}
+	return each(s, plan{class: drills.ClassHeals, do: verbSwitchover, doArgs: args})
+}
+
+// candidate finds the member that shall become primary: the named one, else the first running replica.
+func candidate(s drills.Scene, primary drills.Member, name string) (*node, error) {
+	all := s.Of(primary.Component)
+	i := slices.IndexFunc(all, func(m drills.Member) bool {
+		return m.ID != primary.ID && m.State == "running" && (m.Name == name || name == "" && m.Role == "replica")
+	})
+	if i < 0 {
+		return nil, drills.Errorf(drills.Blocked, "see `simulacro status`", "no running member %s of %s could take over from %s", name, primary.Component, primary.Name)
+	}
+	n := nodeOf(all[i])
+	return &n, nil
+}
