@@ -1,0 +1,238 @@
+package verifier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+const (
+	canaryEvery    = 20 * time.Millisecond
+	canaryTimeout  = 500 * time.Millisecond
+	proofWithin    = 15 * time.Second // for a purge to reach every replica
+	orphanPurge    = 20 * time.Second // to clean up when the orchestrator is gone
+	openCanary     = 10 * time.Second
+	convergeWithin = 30 * time.Second
+)
+
+// writer is a store as the stream of writes sees it.
+type writer interface {
+	checker
+	open(context.Context) error
+	keep(context.Context)
+}
+
+// reader is a store as reading back sees it.
+type reader interface {
+	standing(context.Context, MemberAddr) standing
+	read(context.Context, MemberAddr, *Holding) error
+}
+
+// purger is a store as cleaning up sees it. anywhere is where the write stream's own address leads, for when nobody has
+// named the members.
+type purger interface {
+	purge(ctx context.Context, primary MemberAddr) error
+	left(context.Context, MemberAddr) (int, error)
+	what() string
+	anywhere(context.Context) (MemberAddr, error)
+}
+
+type store interface {
+	writer
+	reader
+	purger
+}
+
+// CanaryMain is the canary agent: it reads its spec (a canaryJob) from in, writes numbered records at an absolute rate
+// until told to halt, reads them back and purges them when told to (frames: canary_wire.go). When its input ends without
+// a "stop" the orchestrator is gone: it purges what it wrote, if the canary is to be purged, and ends.
+func CanaryMain(ctx context.Context, in io.Reader, out io.Writer) error {
+	pipe := drills.NewPipe(in, out)
+	var job canaryJob
+	err := pipe.Spec(&job)
+	var a *canaryAgent
+	if err == nil {
+		a, err = newCanaryAgent(job, pipe)
+	}
+	if err == nil {
+		err = a.open(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, pipe.Send("error", trouble{Text: err.Error()}))
+	}
+	return a.run(ctx)
+}
+
+type canaryAgent struct {
+	job   canaryJob
+	pipe  *drills.Pipe
+	store store
+	book  *book
+	known []MemberAddr // from the last command that named members
+
+	mu  sync.Mutex
+	enc *encoder
+}
+
+func newCanaryAgent(job canaryJob, pipe *drills.Pipe) (*canaryAgent, error) {
+	withCanaryDefaults(&job.Spec)
+	a := &canaryAgent{job: job, pipe: pipe, book: newBook(job.Run), enc: newEncoder()}
+	var err error
+	switch job.Spec.Kind {
+	case "redis":
+		a.store, err = newRedisStore(job.Spec, a.book)
+	case "postgres":
+		a.store, err = newPGStore(job.Spec, a.book)
+	default:
+		err = fmt.Errorf("no canary of kind %q: want redis or postgres", job.Spec.Kind)
+	}
+	return a, err
+}
+
+func withCanaryDefaults(s *drills.CanarySpec) {
+	if s.Every <= 0 {
+		s.Every = drills.Duration(canaryEvery)
+	}
+	if s.Timeout <= 0 {
+		s.Timeout = drills.Duration(canaryTimeout)
+	}
+	if s.Connection == "" {
+		s.Connection = "persistent"
+	}
+}
+
+func (a *canaryAgent) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openCanary)
+	defer cancel()
+	if err := a.store.open(ctx); err != nil {
+		return fmt.Errorf("canary %s cannot write: %w", a.job.Name, err)
+	}
+	return nil
+}
+
+// run writes and obeys until stopped.
+func (a *canaryAgent) run(ctx context.Context) error {
+	ready := readiness{}
+	if a.job.Realtime {
+		if err := goRealtime(); err != nil {
+			ready.Why = err.Error()
+		} else {
+			ready.Realtime = true
+		}
+	}
+	if err := a.pipe.Send("ready", ready); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	halt := a.write(ctx)
+	defer halt()
+	commands := make(chan drills.Frame, 8)
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		for f := range commands {
+			if err := a.obey(ctx, f, halt); err != nil {
+				_ = a.pipe.Send("error", trouble{Text: err.Error()})
+			}
+		}
+	})
+	why := a.pipe.Watch(ctx, 0, func(f drills.Frame) { commands <- f })
+	cancel()
+	close(commands)
+	worker.Wait()
+	halt()
+	if why != "stop" {
+		a.orphaned(context.WithoutCancel(ctx))
+	}
+	return a.pipe.Send("done", nil)
+}
+
+// write starts the stream and returns what ends it: once it returns, every write has been reported.
+func (a *canaryAgent) write(ctx context.Context) (halt func()) {
+	ctx, stop := context.WithCancel(ctx)
+	keepCtx, release := context.WithCancel(context.WithoutCancel(ctx))
+	var wg, keeper sync.WaitGroup
+	keeper.Go(func() { a.store.keep(keepCtx) })
+	s := a.job.Spec
+	sch := &schedule{
+		period: s.Every.D(), timeout: s.Timeout.D(), now: drills.Monotonic,
+		phase: drills.Monotonic() + int64(leadTime) + rand.Int64N(int64(s.Every)),
+	} //nolint:gosec // a phase, not a secret
+	wg.Go(func() { sch.run(ctx, a.store, a.report) })
+	wg.Go(func() {
+		for pause(ctx, flushEvery) {
+			_ = a.flush()
+		}
+	})
+	return sync.OnceFunc(func() {
+		stop()
+		wg.Wait()
+		release()
+		keeper.Wait()
+		_ = a.flush()
+	})
+}
+
+func (a *canaryAgent) report(s Sample) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.enc.add(0, s)
+}
+
+func (a *canaryAgent) flush() error {
+	a.mu.Lock()
+	b := a.enc.take()
+	a.mu.Unlock()
+	if len(b.Rows) == 0 {
+		return nil
+	}
+	return a.pipe.Send("samples", b)
+}
+
+// obey carries out one command.
+func (a *canaryAgent) obey(ctx context.Context, f drills.Frame, halt func()) error {
+	halt() // reading back and purging are only sound once nothing is written any more
+	if f.Type == "halt" {
+		return a.pipe.Send("halted", nil)
+	}
+	var job readJob
+	if err := json.Unmarshal(f.Data, &job); err != nil {
+		return fmt.Errorf("command %s: %w", f.Type, err)
+	}
+	a.known = job.Members
+	switch f.Type {
+	case "read":
+		return a.pipe.Send("holdings", a.readBack(ctx, job))
+	case "purge":
+		return a.pipe.Send("purged", a.purge(ctx, job))
+	}
+	return fmt.Errorf("no command %q", f.Type)
+}
+
+func (a *canaryAgent) readBack(ctx context.Context, job readJob) holdings {
+	out := holdings{From: drills.Monotonic(), Members: make([]Holding, len(job.Members))}
+	all := converge(ctx, job.Members, job.Within.D(), a.store.standing)
+	lead, _ := leader(all)
+	var wg sync.WaitGroup
+	for i, m := range job.Members {
+		out.Members[i] = headline(m, all[i], i == lead)
+		if all[i].err != nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := a.store.read(ctx, m, &out.Members[i]); err != nil {
+				out.Members[i].Error, out.Members[i].Counts = clip("read back: "+err.Error()), false
+			}
+		})
+	}
+	wg.Wait()
+	out.To = drills.Monotonic()
+	return out
+}

@@ -1,0 +1,159 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// httpCheck makes one request on a new connection per probe, as a new user would.
+type httpCheck struct {
+	spec    drills.ProbeSpec
+	dial    *dialer
+	client  *http.Client
+	session *session // nil: no login
+	method  string
+}
+
+// newHTTPClient makes a client that keeps no connection, follows no redirect, knows no proxy and leaves its dialer's
+// memory to the caller.
+func newHTTPClient(t *drills.TLS) (*http.Client, *dialer, error) {
+	cfg, err := clientTLS(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := newDialer()
+	tr := &http.Transport{DialContext: d.DialContext, TLSClientConfig: cfg, DisableKeepAlives: true, DisableCompression: true}
+	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, d, nil
+}
+
+func newHTTPCheck(s drills.ProbeSpec) (*httpCheck, error) {
+	client, d, err := newHTTPClient(s.TLS)
+	if err != nil {
+		return nil, err
+	}
+	c := &httpCheck{spec: s, dial: d, client: client, method: s.Method}
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	if s.Login != nil {
+		c.session = newSession(client, d, *s.Login)
+	}
+	return c, nil
+}
+
+// keep keeps the token fresh.
+func (c *httpCheck) keep(ctx context.Context, opened func()) {
+	if c.session == nil {
+		opened()
+		<-ctx.Done()
+		return
+	}
+	c.session.keep(ctx, opened)
+}
+
+func (c *httpCheck) check(ctx context.Context, _ int64) result {
+	token := ""
+	if c.session != nil {
+		var why result
+		if token, why = c.session.get(); token == "" {
+			return why
+		}
+	}
+	r := request{client: c.client, dial: c.dial, method: c.method, url: c.spec.URL, headers: c.spec.Headers, body: c.spec.Body, token: token}
+	resp, body, bad := r.do(ctx)
+	if bad != nil {
+		return *bad
+	}
+	out := judge(resp, body, c.spec.Expect)
+	if out.class == Unauthorised && c.session != nil {
+		c.session.refused()
+	}
+	return out
+}
+
+// request is one HTTP exchange with the body read in full.
+type request struct {
+	client  *http.Client
+	dial    *dialer
+	method  string
+	url     string
+	headers map[string]string
+	body    string
+	token   string
+}
+
+func (r request) do(ctx context.Context) (*http.Response, []byte, *result) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, strings.NewReader(r.body))
+	if err != nil {
+		return nil, nil, &result{Malformed, brief(err)}
+	}
+	for k, v := range r.headers {
+		if strings.EqualFold(k, "Host") {
+			req.Host = v
+		} else {
+			req.Header.Set(k, v)
+		}
+	}
+	if r.token != "" && req.Header.Get("Authorization") == "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		bad := transport(err, r.dial.known(hostOfURL(r.url)))
+		return nil, nil, &bad
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, answerAtMost))
+	if err != nil {
+		bad := transport(err, true)
+		return nil, nil, &bad
+	}
+	return resp, body, nil
+}
+
+// judge classifies an answer. What the spec expects is good whatever its status.
+func judge(resp *http.Response, body []byte, want drills.HTTPExpect) result {
+	asWanted := slices.Contains(want.Status, resp.StatusCode) || len(want.Status) == 0 && resp.StatusCode/100 == 2
+	if !asWanted {
+		return ofStatus(resp.StatusCode, resp.Header)
+	}
+	if want.Contains != "" && !bytes.Contains(body, []byte(want.Contains)) {
+		return result{Failed, "the answer lacks the expected text"}
+	}
+	return good()
+}
+
+func ofStatus(status int, h http.Header) result {
+	text := fmt.Sprintf("HTTP %d", status)
+	switch {
+	case status == http.StatusTooManyRequests, h.Get("Retry-After") != "" && status/100 == 4:
+		return result{Throttled, text} // a 503 with Retry-After is an outage that has good manners
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return result{Unauthorised, text}
+	case status == http.StatusBadRequest, status == http.StatusNotFound, status == http.StatusUnprocessableEntity,
+		status == http.StatusMethodNotAllowed, status == http.StatusUnsupportedMediaType:
+		return result{Malformed, text}
+	}
+	return result{Failed, text}
+}
+
+// hostOfURL is the host:port or host of a URL, "" when it cannot be parsed.
+func hostOfURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	if u.Port() == "" {
+		return u.Hostname()
+	}
+	return net.JoinHostPort(u.Hostname(), u.Port())
+}

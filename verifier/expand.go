@@ -1,0 +1,99 @@
+package verifier
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// Expand resolves ${env:NAME} and ${file:PATH} in a string. An error names the reference, never a value.
+type Expand func(string) (string, error)
+
+// noExpand is used when none is given.
+func noExpand(s string) (string, error) { return s, nil }
+
+func (e Expand) all(fields ...*string) error {
+	var errs []error
+	for _, f := range fields {
+		v, err := e(*f)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		*f = v
+	}
+	return errors.Join(errs...)
+}
+
+func (e Expand) list(in []string) ([]string, error) {
+	out := slices.Clone(in)
+	for i := range out {
+		if err := e.all(&out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tls replaces the paths in t by the files' text.
+func (e Expand) tls(t *drills.TLS) (*drills.TLS, error) {
+	if t == nil {
+		return nil, nil
+	}
+	out := *t
+	for _, f := range []*string{&out.CA, &out.Cert, &out.Key} {
+		if *f != "" && !strings.Contains(*f, "${") && !strings.HasPrefix(*f, "-----BEGIN") {
+			*f = "${file:" + *f + "}"
+		}
+	}
+	return &out, e.all(&out.CA, &out.Cert, &out.Key, &out.ServerName)
+}
+
+// probe expands a copy of a probe's spec: what the agent gets.
+func (e Expand) probe(s drills.ProbeSpec) (drills.ProbeSpec, error) {
+	err := e.all(&s.URL, &s.Body, &s.Expect.Contains, &s.PublishURL, &s.Topic, &s.Address, &s.Master, &s.Username,
+		&s.Password, &s.Key, &s.DSN, &s.Query)
+	var errList, errCommand, errTLS, errLogin, errHeaders error
+	s.Sentinels, errList = e.list(s.Sentinels)
+	s.Command, errCommand = e.list(s.Command)
+	s.TLS, errTLS = e.tls(s.TLS)
+	if s.Login != nil {
+		l := *s.Login
+		errLogin = e.all(&l.URL, &l.Username, &l.Password)
+		s.Login = &l
+	}
+	s.Headers = maps.Clone(s.Headers)
+	for k, v := range s.Headers {
+		errHeaders = errors.Join(errHeaders, e.all(&v))
+		s.Headers[k] = v
+	}
+	return s, errors.Join(err, errList, errCommand, errTLS, errLogin, errHeaders)
+}
+
+// canary expands a copy of a canary's spec.
+func (e Expand) canary(s drills.CanarySpec) (drills.CanarySpec, error) {
+	err := e.all(&s.Keys, &s.Table, &s.Master, &s.Address, &s.Username, &s.Password, &s.DSN)
+	var errList, errMembers, errTLS error
+	s.Sentinels, errList = e.list(s.Sentinels)
+	s.Members, errMembers = e.list(s.Members)
+	s.TLS, errTLS = e.tls(s.TLS)
+	return s, errors.Join(err, errList, errMembers, errTLS)
+}
+
+func placeOf(f drills.From, name string) drills.Place {
+	if f.Network == "" {
+		return drills.Place{Kind: drills.PlaceHost, Name: name, Realtime: true}
+	}
+	return drills.Place{Kind: drills.PlaceNetwork, Network: f.Network, Name: name, Realtime: true}
+}
+
+func placeName(p drills.Place) string {
+	if p.Kind == drills.PlaceHost {
+		return "host"
+	}
+	return fmt.Sprintf("%s %s", p.Kind, p.Network)
+}
