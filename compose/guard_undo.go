@@ -1,0 +1,144 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// undoList is the guard's work: one entry per change, newest first.
+type undoList struct {
+	units   drills.Actuator
+	changes []drills.Change
+	done    []GuardUndo
+	tell    func(GuardUndo)
+}
+
+func newUndoList(units drills.Actuator, newestFirst []drills.Change, tell func(GuardUndo)) undoList {
+	l := undoList{units: units, changes: newestFirst, tell: tell, done: make([]GuardUndo, len(newestFirst))}
+	for i, c := range newestFirst {
+		l.done[i] = GuardUndo{Change: c.ID, Undo: c.Undo, Note: notOurs(c)}
+	}
+	return l
+}
+
+func (l undoList) results() []GuardUndo { return l.done }
+
+// notOurs says why a change is not the guard's to undo; "" when it is.
+func notOurs(c drills.Change) string {
+	switch {
+	case c.Undo.Verb == "":
+		return "the change has no undo"
+	case c.Undo.Prefix() == "unit":
+		return ""
+	case c.Do.Prefix() == "net", c.Do.Prefix() == "load":
+		return "undoes itself when its process ends; the guard removed the process"
+	}
+	return fmt.Sprintf("the guard cannot do %s: run `simulacro restore`", c.Undo.Verb)
+}
+
+// all undoes every change, and tries again what failed, until everything is undone or ctx ends.
+func (l undoList) all(ctx context.Context) {
+	for wait := undoFirst; ; wait = min(2*wait, undoLongest) {
+		failed := false
+		for i := range l.done {
+			u := &l.done[i]
+			if u.Note != "" || u.Attempts > 0 && u.Error == "" {
+				continue
+			}
+			l.attempt(ctx, i)
+			failed = failed || u.Error != ""
+		}
+		if !failed || !pause(ctx, wait) {
+			break
+		}
+	}
+	for _, u := range l.done {
+		if u.Note != "" || u.Error != "" {
+			l.tell(u) // the others were told when they were done
+		}
+	}
+}
+
+// attempt undoes one change once and looks whether its effect is gone.
+func (l undoList) attempt(ctx context.Context, i int) {
+	ctx, cancel := context.WithTimeoutCause(ctx, undoAttempt, errors.New("the engine did not answer in time"))
+	defer cancel()
+	u, c := &l.done[i], l.changes[i]
+	u.Attempts++
+	eff, err := l.units.Apply(ctx, c.Undo)
+	if err != nil {
+		u.Error = err.Error()
+		return
+	}
+	u.Effect = &eff
+	u.Present, err = l.units.Present(ctx, c.Do)
+	switch {
+	case err != nil:
+		u.Error = err.Error()
+	case u.Present && eff.Skipped == "":
+		u.Error = "the fault is still there after its undo"
+	default:
+		u.Error = ""
+		l.tell(*u)
+	}
+}
+
+// settle watches the changes of which there was nothing to undo: the orchestrator may have died with the deed on its
+// way to the engine, which then does it after we have looked.
+func (l undoList) settle(ctx context.Context) {
+	var open []int
+	limit := settleBase
+	for i, u := range l.done {
+		if u.Note == "" && u.Effect != nil && u.Effect.Skipped != "" && !u.Present {
+			open = append(open, i)
+			limit = max(limit, settleBase+graceIn(l.changes[i].Do))
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for pause(ctx, settleLookup) {
+		for _, i := range open {
+			if there, err := l.units.Present(ctx, l.changes[i].Do); err == nil && there {
+				l.late(ctx, i)
+			}
+		}
+	}
+}
+
+// late undoes a deed that came after our first look. What a person did meanwhile is skipped by the undo itself.
+func (l undoList) late(ctx context.Context, i int) {
+	before := l.done[i]
+	// The settle window is nearly over when a late deed is found; its undo gets the whole time of an attempt.
+	l.attempt(context.WithoutCancel(ctx), i)
+	if u := l.done[i]; u.Error == "" && u.Effect != nil && u.Effect.Skipped != "" {
+		l.done[i] = before // not ours: the first finding stands
+	}
+}
+
+// graceIn is how long a stop on its way may still take.
+func graceIn(do drills.Op) time.Duration {
+	var a UnitArgs
+	if do.Prefix() != "unit" || do.Decode(&a) != nil {
+		return 0
+	}
+	return a.Grace.D()
+}
+
+// pause waits; false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
