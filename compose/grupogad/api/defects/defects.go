@@ -1,0 +1,92 @@
+// Package defects holds the named faults of the real system that this stand-in can be told to have,
+// at start (DEFECTS) or at run time (PUT /_reference/defects). A drill must be seen to fail on the
+// broken variant, so each switch breaks exactly one recovery mechanism and nothing else.
+package defects
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Name is one defect.
+type Name string
+
+// The defects that exist.
+const (
+	// SubscriberNeverResubscribes ends the Redis subscriber loop at its first connection error.
+	SubscriberNeverResubscribes Name = "subscriber-never-resubscribes"
+	// ReadinessLies makes readiness answer 200 whatever the dependencies say.
+	ReadinessLies Name = "readiness-lies"
+	// BreakerCounts4xx lets the clients' own mistakes open the circuit breaker.
+	BreakerCounts4xx Name = "breaker-counts-4xx"
+	// RateLimit100 limits every client to 100 requests a minute.
+	RateLimit100 Name = "rate-limit-100"
+)
+
+// All lists every defect, in the order in which they are documented.
+func All() []Name {
+	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, RateLimit100}
+}
+
+// Set is the defects that are on. Its methods may be called from any goroutine.
+type Set struct {
+	mu      sync.Mutex
+	on      map[Name]bool
+	changed chan struct{}
+}
+
+// Parse reads a comma separated list; an empty list is the sound system. Every unknown name is
+// reported at once.
+func Parse(list string) (*Set, error) {
+	s := &Set{changed: make(chan struct{})}
+	return s, s.Replace(strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }))
+}
+
+// Replace makes names the complete set, or changes nothing when one of them is unknown.
+func (s *Set) Replace(names []string) error {
+	on := map[Name]bool{}
+	var unknown []string
+	for _, n := range names {
+		if !slices.Contains(All(), Name(n)) {
+			unknown = append(unknown, n)
+			continue
+		}
+		on[Name(n)] = true
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("unknown defect %s; there are %v", strings.Join(unknown, ", "), All())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.on = on
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return nil
+}
+
+// On reports whether the defect is switched on.
+func (s *Set) On(n Name) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on[n]
+}
+
+// List names the defects that are on, sorted; never nil, so that it is a JSON array.
+func (s *Set) List() []Name {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.on) == 0 {
+		return []Name{}
+	}
+	return slices.Sorted(maps.Keys(s.on))
+}
+
+// Changed is closed at the next Replace. Take it before reading On, or a change can be missed.
+func (s *Set) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}

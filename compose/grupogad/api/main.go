@@ -1,0 +1,54 @@
+// Command api is the reference system's stand-in for GRUPO_GAD's API: REST and WebSocket over
+// PostgreSQL/PostGIS and Redis, with the recovery mechanisms that the drills exercise and named defects
+// that take them away. `api healthcheck [url]` asks a running one, for images without a shell.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+func main() {
+	// As process 1 of a container nothing has a default action: what is not caught here would be ignored.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program; its result is the exit code: 0 stopped as asked, 1 failed, 2 wrong arguments or
+// environment.
+func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "healthcheck" {
+		return healthcheck(ctx, args[1:], getenv, stderr)
+	}
+	if len(args) > 0 {
+		fmt.Fprintf(stderr, "unknown argument %q; usage: api [healthcheck [url]]\n", args[0])
+		return 2
+	}
+	c, err := loadConfig(getenv)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	log := newLogger(stderr).Named("api").With(zap.String("instance", c.Instance))
+	defer log.Sync() //nolint:errcheck // stderr cannot be synced everywhere
+	if err := serve(ctx, c, log); err != nil {
+		log.Error("ended", zap.Error(err))
+		return 1
+	}
+	return 0
+}
+
+func newLogger(w io.Writer) *zap.Logger {
+	ec := zap.NewProductionEncoderConfig()
+	ec.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(ec), zapcore.Lock(zapcore.AddSync(w)), zap.InfoLevel))
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# No service starts while packages are installed: containers start them.
+exit 101

@@ -1,0 +1,17 @@
+#!/bin/bash
+# Runs once, on the first primary. Patroni passes a connection string. Roles, database, extension and
+# schemas only: the application makes its own tables when it starts.
+set -euo pipefail
+psql -qv ON_ERROR_STOP=1 -v app="${PG_APP_PASSWORD:?}" -v exporter="${PG_EXPORTER_PASSWORD:?}" \
+  -v simulacro="${PG_SIMULACRO_PASSWORD:?}" "$1" <<'SQL'
+CREATE ROLE app LOGIN PASSWORD :'app';
+CREATE ROLE exporter LOGIN PASSWORD :'exporter' IN ROLE pg_monitor;
+CREATE ROLE simulacro LOGIN PASSWORD :'simulacro' IN ROLE pg_monitor;
+CREATE DATABASE gad;
+\c gad
+CREATE EXTENSION postgis;
+CREATE SCHEMA gad AUTHORIZATION app;
+CREATE SCHEMA simulacro AUTHORIZATION simulacro;
+ALTER ROLE app IN DATABASE gad SET search_path = gad, public;
+ALTER ROLE simulacro IN DATABASE gad SET search_path = simulacro, public;
+SQL

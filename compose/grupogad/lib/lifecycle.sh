@@ -1,0 +1,77 @@
+# shellcheck shell=bash
+# `stack up` and `stack down`.
+
+cmd_up() {
+  local start=$EPOCHREALTIME
+  check_engine
+  find_compose
+  say "project $GAD_PROJECT, using $(compose_name)"
+  check_images
+  check_ports
+  make_secrets
+  save_settings
+  write_rules
+  export_secrets
+  compose_up
+  wait_healthy "${GAD_UP_TIMEOUT:-120}"
+  say "up in $(seconds_since "$start") s, rules: $GAD_RULE_SET${GAD_RULE_DEFECTS:+ with $GAD_RULE_DEFECTS}"
+  urls
+}
+
+urls() {
+  say "  api           http://127.0.0.1:$GAD_PORT_CADDY"
+  say "  prometheus    http://127.0.0.1:$GAD_PORT_PROMETHEUS"
+  say "  alertmanager  http://127.0.0.1:$GAD_PORT_ALERTMANAGER"
+  say "  notifications http://127.0.0.1:$GAD_PORT_SINK/notifications"
+}
+
+# check_ports names the variable before the engine would only name the number. A port that this project
+# already holds is no conflict.
+check_ports() {
+  local v port
+  for v in "${PORT_VARS[@]}"; do
+    port=${!v}
+    [[ $port =~ ^[0-9]+$ ]] || die $EXIT_USAGE "$v=$port is no port number" "for example $v=28080"
+    [[ -z $(containers --filter "publish=$port") ]] || continue
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || continue
+    die $EXIT_ENVIRONMENT "port $port on 127.0.0.1 is taken" "choose another with $v=<port>, or stop what holds it"
+  done
+}
+
+compose_up() {
+  local log=$GAD_STATE/up.log port v
+  dc up -d >"$log" 2>&1 && return
+  port=$(grep -oE '(127\.0\.0\.1|0\.0\.0\.0):[0-9]+' "$log" | head -n1 | cut -d: -f2) || true
+  if grep -qE 'already allocated|address already in use' "$log"; then
+    for v in "${PORT_VARS[@]}"; do
+      [[ ${!v} == "$port" ]] && die $EXIT_ENVIRONMENT "port $port on 127.0.0.1 is taken" "choose another with $v=<port>, or stop what holds it"
+    done
+  fi
+  tail -n 15 "$log" | sed 's/^/       /' >&2
+  die $EXIT_FAILED "$(compose_name) up failed" "the whole output is in ${log#"$PWD"/}"
+}
+
+# cmd_down removes everything of the project: containers, network, volumes and its state with the secrets.
+cmd_down() {
+  local paused
+  check_engine
+  find_compose
+  export_secrets
+  mapfile -t paused < <(containers --filter status=paused)
+  ((${#paused[@]} == 0)) || docker unpause "${paused[@]}" >/dev/null # a paused container can't be stopped
+  dc down -v --remove-orphans -t 1 >/dev/null 2>&1 || true          # what it leaves is swept and judged below
+  sweep
+  [[ -z $GAD_STATE ]] || rm -rf "${GAD_STATE:?}"
+  say "project $GAD_PROJECT is gone: no container, network or volume left"
+}
+
+sweep() {
+  local kind ids filter="label=com.docker.compose.project=$GAD_PROJECT"
+  mapfile -t ids < <(containers -a)
+  ((${#ids[@]} == 0)) || docker rm -fv "${ids[@]}" >/dev/null
+  for kind in network volume; do
+    mapfile -t ids < <(docker "$kind" ls -q --filter "$filter")
+    ((${#ids[@]} == 0)) || docker "$kind" rm "${ids[@]}" >/dev/null ||
+      die $EXIT_FAILED "a $kind of project $GAD_PROJECT is still in use" "see who uses it: docker $kind inspect ${ids[0]}"
+  done
+}

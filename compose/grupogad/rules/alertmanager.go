@@ -1,0 +1,60 @@
+package main
+
+// The parts of Alertmanager's file format that are used here.
+type (
+	amConfig struct {
+		Global    map[string]string `yaml:"global"`
+		Route     amRoute           `yaml:"route"`
+		Inhibit   []amInhibit       `yaml:"inhibit_rules"`
+		Receivers []amReceiver      `yaml:"receivers"`
+	}
+	amRoute struct {
+		Receiver string    `yaml:"receiver"`
+		Matchers []string  `yaml:"matchers,omitempty"`
+		GroupBy  []string  `yaml:"group_by,omitempty"`
+		Wait     string    `yaml:"group_wait"`
+		Every    string    `yaml:"group_interval"`
+		Repeat   string    `yaml:"repeat_interval"`
+		Routes   []amRoute `yaml:"routes,omitempty"`
+	}
+	amInhibit struct {
+		Source []string `yaml:"source_matchers"`
+		Target []string `yaml:"target_matchers"`
+		Equal  []string `yaml:"equal"`
+	}
+	amReceiver struct {
+		Name     string      `yaml:"name"`
+		Webhooks []amWebhook `yaml:"webhook_configs"`
+	}
+	amWebhook struct {
+		URL          string `yaml:"url"`
+		SendResolved bool   `yaml:"send_resolved"`
+	}
+)
+
+// sinkURL stands in for mail and chat: it keeps every notification with the time it came in.
+const sinkURL = "http://sink:8080/webhook"
+
+func alertmanagerConfig(s set) amConfig {
+	route := func(severity, receiver string) amRoute {
+		return amRoute{Receiver: receiver, Wait: promDuration(s.GroupWait[severity]), Every: promDuration(s.GroupEvery), Repeat: promDuration(s.RepeatEvery[severity])}
+	}
+	c := amConfig{Global: map[string]string{"resolve_timeout": promDuration(s.ResolveAfter)}, Route: route("", "default")}
+	c.Route.GroupBy = []string{"alertname", "component", "severity"}
+	c.Receivers = []amReceiver{receiver("default")}
+	for _, severity := range []string{critical, warning} {
+		r := route(severity, severity+"-alerts")
+		r.Matchers = []string{`severity="` + severity + `"`}
+		c.Route.Routes = append(c.Route.Routes, r)
+		c.Receivers = append(c.Receivers, receiver(r.Receiver))
+	}
+	c.Inhibit = []amInhibit{{
+		Source: []string{`alertname="APIDown"`},
+		Target: []string{`severity="warning"`, `component="api"`}, Equal: []string{"environment"},
+	}}
+	return c
+}
+
+func receiver(name string) amReceiver {
+	return amReceiver{Name: name, Webhooks: []amWebhook{{URL: sinkURL, SendResolved: true}}}
+}

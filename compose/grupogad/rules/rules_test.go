@@ -1,0 +1,204 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+func TestCatalogueIsComplete(t *testing.T) {
+	want := []string{
+		"APIDown", "CriticalLatencyP99", "HighErrorRate", "HighLatencyP95", "HighProxyLatency",
+		"HighWebSocketBroadcastErrors", "HighWebSocketLatency", "PostgreSQLDown", "PostgreSQLReplicationBroken", "ProxyDown",
+		"RedisDown", "RedisHighEvictionRate", "RedisMemoryHigh", "RedisPrimaryMissing", "RedisReplicationBroken", "SlowQueries", "TargetDown",
+	}
+	if got := alertNames(catalogue()); !slices.Equal(got, want) {
+		t.Errorf("alerts\n got %v\nwant %v", got, want)
+	}
+	for _, r := range catalogue() {
+		if r.Severity != critical && r.Severity != warning {
+			t.Errorf("%s: severity %q", r.Name, r.Severity)
+		}
+		if r.Fast < time.Second || r.Fast >= r.Blueprint {
+			t.Errorf("%s: fast for %v must be at least 1s and below the blueprint's %v", r.Name, r.Fast, r.Blueprint)
+		}
+		if r.Summary == "" || len(r.Metrics) == 0 {
+			t.Errorf("%s: needs a summary and the metrics it stands on", r.Name)
+		}
+		for _, m := range r.Metrics {
+			if !strings.Contains(r.Expr, m) {
+				t.Errorf("%s: metric %s is not in %s", r.Name, m, r.Expr)
+			}
+		}
+	}
+}
+
+// rendered returns the alerts of a choice by name, as they would be read from the file.
+func rendered(t *testing.T, name string, defects ...string) map[string]ruleItem {
+	t.Helper()
+	s, err := setNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := choice{s, defects}.files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f ruleFile
+	if err := yaml.Unmarshal(files["rules.yml"], &f); err != nil {
+		t.Fatal(err)
+	}
+	items := map[string]ruleItem{}
+	for _, g := range f.Groups {
+		for _, r := range g.Rules {
+			items[r.Alert+r.Record] = r
+		}
+	}
+	return items
+}
+
+func TestSetsDifferOnlyInTime(t *testing.T) {
+	blueprint, fast := rendered(t, "blueprint"), rendered(t, "fast")
+	for name, b := range blueprint {
+		f := fast[name]
+		if got := strings.ReplaceAll(f.Expr, "[10s]", "[5m]"); got != b.Expr {
+			t.Errorf("%s: fast %s, blueprint %s", name, f.Expr, b.Expr)
+		}
+		if strings.Contains(b.Expr, "$window") {
+			t.Errorf("%s: the window was not filled in: %s", name, b.Expr)
+		}
+	}
+	if got := blueprint["RedisDown"].For; got != "1m" { // Tabla 16
+		t.Errorf("blueprint RedisDown for %s, want 1m", got)
+	}
+	if got := fast["RedisDown"].For; got != "2s" {
+		t.Errorf("fast RedisDown for %s, want 2s", got)
+	}
+}
+
+func TestDefects(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		defects []string
+		exprs   map[string]string // whole expression of these; all others as in the sound set
+	}{
+		{
+			"exporter watched instead of service",
+			[]string{"up-of-exporter"},
+			map[string]string{"RedisDown": `up{job="redis"} == 0`, "PostgreSQLDown": `up{job="postgres"} == 0`},
+		},
+		{
+			"metric that nobody exposes",
+			[]string{"missing-metric:RedisDown"},
+			map[string]string{"RedisDown": `simulacro_missing_redis_up{job="redis"} == 0`},
+		},
+		{
+			"two on different rules",
+			[]string{"up-of-exporter", "missing-metric:TargetDown"},
+			map[string]string{"RedisDown": `up{job="redis"} == 0`, "PostgreSQLDown": `up{job="postgres"} == 0`, "TargetDown": `simulacro_missing_up == 0`},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			sound, spoilt := rendered(t, "fast"), rendered(t, "fast", tc.defects...)
+			for name, r := range spoilt {
+				want, changed := tc.exprs[name]
+				if !changed {
+					want = sound[name].Expr
+				}
+				if r.Expr != want {
+					t.Errorf("%s: %s, want %s", name, r.Expr, want)
+				}
+				if r.Alert != "" && (r.Labels["rule_set"] != "fast" || r.Labels["rule_defect"] != strings.Join(tc.defects, ",")) {
+					t.Errorf("%s: labels %v do not say which set and defects it belongs to", name, r.Labels)
+				}
+			}
+			mark := spoilt[ruleSetMetric].Labels
+			if mark["set"] != "fast" || mark["defect"] != strings.Join(tc.defects, ",") {
+				t.Errorf("%s has labels %v", ruleSetMetric, mark)
+			}
+		})
+	}
+}
+
+func TestSoundSetCarriesNoDefectLabel(t *testing.T) {
+	for name, r := range rendered(t, "blueprint") {
+		if _, there := r.Labels["rule_defect"]; there {
+			t.Errorf("%s has a rule_defect label", name)
+		}
+	}
+}
+
+// Every series that a spoilt rule stands on must be gone from it, or the alert could still fire.
+func TestMissingMetricTakesAllOfThem(t *testing.T) {
+	for _, r := range catalogue() {
+		spoilt, err := spoil(catalogue(), []string{missingMetric + r.Name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(spoilt, func(s rule) bool { return s.Name == r.Name })
+		for _, m := range r.Metrics {
+			if regexp.MustCompile(`\b` + m + `\b`).MatchString(spoilt[i].Expr) {
+				t.Errorf("%s still stands on %s: %s", r.Name, m, spoilt[i].Expr)
+			}
+		}
+	}
+}
+
+func TestWrongChoices(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"unknown set", []string{"-set", "slow", "-out", "x"}, "blueprint and fast"},
+		{"unknown defect", []string{"-out", "x", "-defect", "nonsense"}, "up-of-exporter"},
+		{"unknown alert", []string{"-out", "x", "-defect", "missing-metric:Nope"}, "RedisDown"},
+		{"two on one rule", []string{"-out", "x", "-defect", "up-of-exporter", "-defect", "missing-metric:RedisDown"}, "both change RedisDown"},
+		{"nowhere to write", nil, "-out"},
+		{"unknown flag", []string{"-fast"}, "-fast"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			var out, errs strings.Builder
+			if code := run(t.Context(), tc.args, &out, &errs); code != 2 {
+				t.Errorf("exit code %d, want 2", code)
+			}
+			if !strings.Contains(errs.String(), tc.says) {
+				t.Errorf("said %q, want it to contain %q", errs.String(), tc.says)
+			}
+			if left, _ := filepath.Glob("*"); len(left) != 0 {
+				t.Errorf("wrote %v", left)
+			}
+		})
+	}
+}
+
+func TestWriteIsReadableInContainersAndRepeatable(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "monitoring")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if code := run(t.Context(), []string{"-out", dir}, t.Output(), t.Output()); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+	}
+	for path, want := range map[string]os.FileMode{
+		dir: 0o755, filepath.Join(dir, "rules.yml"): 0o644,
+		filepath.Join(dir, "prometheus.yml"): 0o644, filepath.Join(dir, "alertmanager.yml"): 0o644,
+	} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", filepath.Base(path), got, want)
+		}
+	}
+}
