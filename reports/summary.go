@@ -1,0 +1,67 @@
+package reports
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/eevans-d/simulacro/drills"
+)
+
+// Summary writes a line per run: outcome, recovery time and point against their targets, detection, evidence.
+func Summary(w io.Writer, refs []Ref) error {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"outcome", "drill", "RTA", "RTO", "RPA", "RPO", "lost", "detected", "took", "evidence"})
+	for _, x := range refs {
+		r := x.Record
+		t.AppendRow(table.Row{outcomeWord(r), printable(drillName(r)), actual(r.RTA), target(r.RTA), span(r.RPA), target(r.RPA), lost(r), detected(r), lasted(r), x.Dir})
+	}
+	_, err := fmt.Fprintln(w, t.Render())
+	return err
+}
+
+func actual(j *drills.Judged) string {
+	if j == nil {
+		return "–"
+	}
+	return mark(j.Verdict) + " " + printable(j.Actual)
+}
+
+// span is only the measured length: the RPA's words count lost writes, too.
+func span(j *drills.Judged) string {
+	if j == nil || j.Span == nil {
+		return actual(j)
+	}
+	return mark(j.Verdict) + " " + j.Span.String()
+}
+
+func target(j *drills.Judged) string {
+	if j == nil || j.Target == "" {
+		return "–"
+	}
+	return j.Target
+}
+
+// lost counts the acknowledged canary writes that were lost, of all canaries.
+func lost(r drills.Record) string {
+	if len(r.Canaries) == 0 {
+		return "–"
+	}
+	n, of := 0, 0
+	for _, c := range r.Canaries {
+		if c.Error != "" {
+			return "not measured"
+		}
+		n, of = n+c.Lost, of+c.Acked
+	}
+	return fmt.Sprintf("%d of %d", n, of)
+}
+
+func detected(r drills.Record) string {
+	if r.Detection == nil {
+		return "–"
+	}
+	return span(r.Detection)
+}
