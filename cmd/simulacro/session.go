@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/eevans-d/simulacro/compose"
+	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments"
+	"github.com/eevans-d/simulacro/verifier"
+	"github.com/eevans-d/simulacro/verifier/load"
+	"github.com/eevans-d/simulacro/verifier/monitor"
+)
+
+// roleEvery is how often the roles are read during a run: the resolution of role changes.
+const roleEvery = 250 * time.Millisecond
+
+// session is one connection to a system, for one run (or for looking at it).
+type session struct {
+	app     *app
+	log     *zap.Logger
+	system  *drills.System
+	engine  *compose.Engine
+	labels  compose.RunLabels
+	launch  drills.Launcher
+	expand  func(string) (string, error)
+	mux     *drills.Mux
+	netEnds chan string // network faults that ended without us
+	closers []func() error
+}
+
+// openSession connects to the system's engine. run is the run's id, for the labels.
+func (a *app) openSession(ctx context.Context, sys *drills.System, run string) (*session, error) {
+	log := a.logger()
+	engine, err := compose.Open(ctx, compose.Options{Host: sys.Runtime.Docker.Host, Project: sys.Runtime.Docker.Project, Binary: a.binary, Log: log.Named("compose")})
+	if err != nil {
+		return nil, err
+	}
+	s := &session{app: a, log: log, system: sys, engine: engine, labels: compose.RunLabels{Run: run}, expand: a.expander(sys), netEnds: make(chan string, 16)}
+	s.launch = engine.Launcher(s.labels)
+	s.mux = s.wire(ctx)
+	return s, nil
+}
+
+func (s *session) close() {
+	for _, c := range s.closers {
+		if err := c(); err != nil {
+			s.log.Warn("close", zap.Error(err))
+		}
+	}
+	_ = s.engine.Close() // nothing is lost: the client keeps no state
+}
+
+// wire is where the actuators and the role sources meet.
+func (s *session) wire(ctx context.Context) *drills.Mux {
+	sentinel := experiments.NewSentinel(s.engine.DialContext, s.expand, s.log)
+	patroni := experiments.NewPatroni(s.engine.DialContext, s.log)
+	network := experiments.NewNet(s.launch, s.log, func(op, why string) {
+		select {
+		case s.netEnds <- op + ": " + why:
+		default: // a reader that is that far behind has enough to tell
+		}
+	})
+	s.closers = []func() error{sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) }}
+	return &drills.Mux{
+		System:    s.system,
+		Inventory: s.engine,
+		Resolvers: map[string]drills.RoleResolver{"sentinel": sentinel, "patroni": patroni},
+		Actuators: map[string]drills.Actuator{
+			"unit":     s.engine.RunUnits(s.labels),
+			"net":      network,
+			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
+			"redis":    sentinel,
+			"postgres": patroni,
+		},
+	}
+}
+
+// monitor watches Prometheus, Alertmanager and the people who are told, for one drill (nil: just to ask).
+func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
+	cfg := monitor.Config{Monitoring: s.system.Monitoring, Identity: s.system.Identity, Dial: s.engine.DialContext, Expand: s.expand, Log: s.log.Named("monitor")}
+	if d != nil {
+		cfg.Expect = &d.Expect
+	}
+	return monitor.New(cfg)
+}
+
+// observers are everything that watches a run: roles, monitoring, every probe of the system (what else suffers is worth
+// knowing, and a probe costs a fraction of a percent of a core), and the component's canaries.
+func (s *session) observers(d *drills.Drill, m *monitor.Monitor, samples drills.Samples, run string) []drills.Observer {
+	out := []drills.Observer{
+		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
+		m, newNetWatch(s.netEnds),
+		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
+	}
+	for _, name := range s.canaries(d) {
+		out = append(out, verifier.NewCanary(verifier.CanaryConfig{
+			Name: name, Spec: s.system.Canaries[name], Run: run, Launcher: s.launch, Samples: samples,
+			Expand: s.expand, Members: s.membersOf(name), Log: s.log.Named("canary"),
+		}))
+	}
+	return out
+}
+
+// canaries are those that judge the drilled component and those that the drill names.
+func (s *session) canaries(d *drills.Drill) []string {
+	names := slices.Clone(s.system.Components[d.Component].Canaries)
+	if x := d.Expect.Loss; x != nil && !slices.Contains(names, x.Canary) {
+		names = append(names, x.Canary)
+	}
+	return names
+}
+
+// membersOf gives the addresses that a canary is read back from: its spec's own, or every running member of the component
+// that it judges, on the component's data port and the canary's network.
+func (s *session) membersOf(canary string) func(context.Context) ([]verifier.MemberAddr, error) {
+	return func(ctx context.Context) ([]verifier.MemberAddr, error) {
+		spec := s.system.Canaries[canary]
+		var out []verifier.MemberAddr
+		for _, a := range spec.Members {
+			out = append(out, verifier.MemberAddr{Name: a, Address: a})
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+		t, err := s.mux.Topology(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for name, c := range s.system.Components {
+			if !slices.Contains(c.Canaries, canary) || c.Kind != spec.Kind {
+				continue // others may be judged by it too, but only the store holds what it wrote
+			}
+			for _, m := range t.Of(name) {
+				if addr := addressIn(m, spec.From.Network); m.State == "running" && addr != "" {
+					out = append(out, verifier.MemberAddr{Name: m.Name, Address: net.JoinHostPort(addr, strconv.Itoa(dataPort(c)))})
+				}
+			}
+			break
+		}
+		return out, nil
+	}
+}
+
+// addressIn is a member's address in a network; from the host any will do.
+func addressIn(m drills.Member, network string) string {
+	if all := m.Addresses(); network == "" && len(all) > 0 {
+		return all[0]
+	}
+	return m.Networks[network]
+}
+
+func dataPort(c drills.Component) int {
+	if c.Roles != nil && c.Roles.Port > 0 {
+		return c.Roles.Port
+	}
+	return map[string]int{"redis": 6379, "postgres": 5432}[c.Kind]
+}
+
+// logger is what the tool says of itself: warnings by default, everything with -v.
+func (a *app) logger() *zap.Logger {
+	cfg := zap.NewDevelopmentConfig()
+	cfg.DisableStacktrace = true
+	cfg.DisableCaller = true
+	if !a.verbose {
+		cfg.Level = zap.NewAtomicLevelAt(zap.ErrorLevel)
+	}
+	log, err := cfg.Build()
+	if err != nil {
+		return zap.NewNop()
+	}
+	return log.Named("simulacro")
+}
