@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/eevans-d/simulacro/drills"
@@ -19,12 +20,15 @@ import (
 
 // town maps addresses of a system that does not exist to listeners on this machine.
 type town struct {
-	t  *testing.T
-	mu sync.Mutex
-	at map[string]string
+	t    *testing.T
+	mu   sync.Mutex
+	at   map[string]string
+	tilt map[string]*atomic.Int32 // by address: 1 is in TILT
 }
 
-func newTown(t *testing.T) *town { return &town{t: t, at: map[string]string{}} }
+func newTown(t *testing.T) *town {
+	return &town{t: t, at: map[string]string{}, tilt: map[string]*atomic.Int32{}}
+}
 
 func (w *town) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	w.mu.Lock()
@@ -114,6 +118,8 @@ func array(parts ...string) string {
 
 // sentinel serves a sentinel that names the primary that host returns.
 func (w *town) sentinel(addr string, epoch int, host func() string, failover func() string) {
+	tilt := &atomic.Int32{}
+	w.tilt[addr] = tilt
 	w.redis(addr, func(cmd []string) string {
 		switch strings.ToLower(strings.Join(cmd[:min(2, len(cmd))], " ")) {
 		case "sentinel master":
@@ -122,6 +128,8 @@ func (w *town) sentinel(addr string, epoch int, host func() string, failover fun
 			return array(host(), "6379")
 		case "sentinel ckquorum":
 			return "+OK 3 usable Sentinels\r\n"
+		case "info sentinel":
+			return bulk("# Sentinel\r\nsentinel_masters:1\r\nsentinel_tilt:" + strconv.Itoa(int(tilt.Load())) + "\r\n")
 		case "sentinel failover":
 			return failover()
 		}

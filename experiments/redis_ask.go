@@ -150,12 +150,13 @@ type sentinelWord struct {
 	host     string // of the primary
 	epoch    int64  // of the configuration that it knows: the highest is the newest
 	replicas int
-	quorum   bool          // enough sentinels can be reached to authorise a failover
+	quorum   bool          // enough sentinels can be reached to authorise a failover, and it is not in TILT
+	tilt     bool          // its clock jumped or it was held up: it only watches, for 30 s
 	since    time.Duration // since the primary last changed its reported role
 	busy     bool          // a failover is under way
 }
 
-// askSentinel reads SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME and CKQUORUM.
+// askSentinel reads SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, CKQUORUM and INFO sentinel.
 func (r *redisConns) askSentinel(ctx context.Context, addr, master string) (sentinelWord, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameWithin)
 	defer cancel()
@@ -178,7 +179,12 @@ func (r *redisConns) askSentinel(ctx context.Context, addr, master string) (sent
 	if ms, err := strconv.ParseInt(kv["role-reported-time"], 10, 64); err == nil {
 		w.since = time.Duration(ms) * time.Millisecond
 	}
-	w.quorum = c.CkQuorum(ctx, master).Err() == nil
+	info := redis.NewStringCmd(ctx, "info", "sentinel")
+	if err := c.Process(ctx, info); err != nil {
+		return sentinelWord{}, fmt.Errorf("info sentinel: %w", err)
+	}
+	w.tilt = strings.Contains(info.Val(), "sentinel_tilt:1")
+	w.quorum = !w.tilt && c.CkQuorum(ctx, master).Err() == nil
 	return w, nil
 }
 

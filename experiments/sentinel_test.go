@@ -88,6 +88,27 @@ func TestSentinelWithDeadNodesIsNoError(t *testing.T) {
 	}
 }
 
+// A Sentinel in TILT answers every question as if all were well, and fails nothing over.
+func TestSentinelInTiltHasNoVote(t *testing.T) {
+	w := newTown(t)
+	for _, a := range redisComponent().Roles.Addresses {
+		w.sentinel(a, 3, func() string { return "redis-1" }, nil)
+	}
+	w.data("10.0.0.1:6379", "hush", func() string { return primaryInfo(1000) })
+	s := NewSentinel(w.dial, secret, nil)
+	defer func() { _ = s.Close() }()
+	for i, want := range []string{"ok", "lost", "lost"} {
+		w.tilt[redisComponent().Roles.Addresses[i]].Store(1)
+		v, err := s.Resolve(t.Context(), redisComponent(), redisMembers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Facts["quorum"].Word; got != want || strings.Count(v.Evidence, "in TILT") != i+1 {
+			t.Errorf("%d of three in TILT: quorum %s, want %s; %s", i+1, got, want, v.Evidence)
+		}
+	}
+}
+
 func TestSentinelNeedsItsSecret(t *testing.T) {
 	s := NewSentinel(newTown(t).dial, func(string) (string, error) { return "", errors.New("SECRET is not set") }, nil)
 	if _, err := s.Resolve(t.Context(), redisComponent(), redisMembers()); err == nil || !strings.Contains(err.Error(), "SECRET is not set") {

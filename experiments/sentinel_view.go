@@ -149,7 +149,11 @@ func namesOf(ids []string, members []drills.Member) []string {
 func redisEvidence(members []drills.Member, a redisAnswers) string {
 	var parts []string
 	for _, w := range slices.SortedFunc(slices.Values(a.sentinels), func(x, y sentinelWord) int { return strings.Compare(x.addr, y.addr) }) {
-		parts = append(parts, fmt.Sprintf("%s: primary %s epoch %d", w.addr, w.host, w.epoch))
+		part := fmt.Sprintf("%s: primary %s epoch %d", w.addr, w.host, w.epoch)
+		if w.tilt {
+			part += " in TILT"
+		}
+		parts = append(parts, part)
 	}
 	for _, m := range members {
 		w, ok := a.nodes[m.ID]

@@ -90,7 +90,9 @@ func storeRules() []rule {
 			Severity: warning, Component: "database", Channel: slack, Summary: "p99 of database queries above 1 s",
 		},
 		{
-			Name: "RedisDown", Expr: `redis_up{job="redis"} == 0`, Metrics: []string{"redis_up"}, UpOf: "redis",
+			Name:    "RedisDown", // as above: a scrape that waits for a dead member can time out, and then redis_up has no value
+			Expr:    `redis_up{job="redis"} == 0 or (up{job="redis"} == 0 and on () max(up{job="redis"}) == 1)`,
+			Metrics: []string{"redis_up", "up"}, UpOf: "redis",
 			Blueprint: time.Minute, Fast: 2 * time.Second, Severity: critical, Component: "cache", Channel: emailSlack,
 			Summary: "Redis member {{ $labels.instance }} is down",
 		},

@@ -96,7 +96,7 @@ func TestDefects(t *testing.T) {
 		{
 			"metric that nobody exposes",
 			[]string{"missing-metric:RedisDown"},
-			map[string]string{"RedisDown": `simulacro_missing_redis_up{job="redis"} == 0`},
+			map[string]string{"RedisDown": `simulacro_missing_redis_up{job="redis"} == 0 or (simulacro_missing_up{job="redis"} == 0 and on () max(simulacro_missing_up{job="redis"}) == 1)`},
 		},
 		{
 			"two on different rules",
