@@ -39,6 +39,7 @@ load_settings() {
       [[ -n ${!name:-} ]] || export "${line?}"
     done <"$GAD_STATE/settings.env"
   fi
+  export GAD_NET=${GAD_NET:-} # chosen by `up`
   export GAD_PORT_CADDY=${GAD_PORT_CADDY:-28080} GAD_PORT_PROMETHEUS=${GAD_PORT_PROMETHEUS:-29090}
   export GAD_PORT_ALERTMANAGER=${GAD_PORT_ALERTMANAGER:-29093} GAD_PORT_SINK=${GAD_PORT_SINK:-28090}
   export GAD_RULE_SET=${GAD_RULE_SET:-fast} GAD_RULE_DEFECTS=${GAD_RULE_DEFECTS:-}
@@ -48,5 +49,5 @@ load_settings() {
 save_settings() {
   local v
   mkdir -p "$GAD_STATE"
-  for v in "${PORT_VARS[@]}" GAD_RULE_SET GAD_RULE_DEFECTS; do printf '%s=%s\n' "$v" "${!v}"; done >"$GAD_STATE/settings.env"
+  for v in "${PORT_VARS[@]}" GAD_NET GAD_RULE_SET GAD_RULE_DEFECTS; do printf '%s=%s\n' "$v" "${!v}"; done >"$GAD_STATE/settings.env"
 }

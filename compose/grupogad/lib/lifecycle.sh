@@ -8,6 +8,7 @@ cmd_up() {
   say "project $GAD_PROJECT, using $(compose_name)"
   check_images
   check_ports
+  pick_network
   make_secrets
   save_settings
   write_rules
