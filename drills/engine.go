@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Engine runs one drill. Every field but the limits is required; cmd/simulacro fills them in.
+// Engine runs one drill. Every field but Trouble, OnEvent and the limits is required; cmd/simulacro fills them in.
 type Engine struct {
 	Runtime    Runtime
 	Journal    Journal
@@ -16,6 +16,7 @@ type Engine struct {
 	Preflights []Preflight
 	Sweep      func(context.Context) ([]string, error) // what carries this run's label and is still there, after removing it
 	Abort      <-chan string                           // an operator's reason
+	Trouble    func() error                            // nil, or why evidence can no longer be kept: the run stops at once
 	OnEvent    func(Event)                             // progress; called in order, must not block long
 	Limits     EngineLimits
 }
@@ -138,7 +139,7 @@ func (r *run) interrupted(ctx context.Context) bool {
 		return true
 	default:
 	}
-	if r.brokenErr() != nil {
+	if r.brokenErr() != nil || r.troubled() {
 		return true
 	}
 	if r.guard != nil {
@@ -150,4 +151,22 @@ func (r *run) interrupted(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// troubled stops a run whose evidence can no longer be kept, as our own failure.
+func (r *run) troubled() bool {
+	if r.Trouble == nil {
+		return false
+	}
+	err := r.Trouble()
+	if err == nil {
+		return false
+	}
+	r.stop(StopInternal, "Evidence can no longer be kept: "+err.Error(), true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken == nil {
+		r.broken = err
+	}
+	return true
 }

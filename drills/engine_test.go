@@ -220,6 +220,27 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestEvidenceThatCannotBeKept: the run stops at once, restores, and ends as our own failure.
+func TestEvidenceThatCannotBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(3 * time.Second)
+		full := errors.New("no space left on device")
+		b.engine.Trouble = func() error {
+			if !b.world.Running() {
+				return full
+			}
+			return nil
+		}
+		rec, err := b.run(t.Context())
+		if !errors.Is(err, full) || rec.Outcome != drills.Aborted || !strings.Contains(rec.Sentence, full.Error()) {
+			t.Errorf("%s, %q, error %v", rec.Outcome, rec.Sentence, err)
+		}
+		if !b.world.Running() || !rec.Faults[0].Lift.IsZero() {
+			t.Errorf("still broken, or the fault went on to its own end: %+v", rec.Faults[0])
+		}
+	})
+}
+
 // TestCrashAnywhere cuts the journal after every event; an intended do may or may not have landed. Recover must leave the
 // world whole, twice.
 func TestCrashAnywhere(t *testing.T) {

@@ -18,8 +18,39 @@ func Summary(w io.Writer, refs []Ref) error {
 		r := x.Record
 		t.AppendRow(table.Row{outcomeWord(r), printable(drillName(r)), actual(r.RTA), target(r.RTA), span(r.RPA), target(r.RPA), lost(r), detected(r), lasted(r), x.Dir})
 	}
-	_, err := fmt.Fprintln(w, t.Render())
-	return err
+	if _, err := fmt.Fprintln(w, t.Render()); err != nil {
+		return err
+	}
+	for _, x := range refs {
+		for _, why := range whyNot(x.Record) {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", printable(drillName(x.Record)), printable(why)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// whyNot says why a run is not a plain pass: every failed check with what to do for a blocked one, else its sentence.
+func whyNot(r drills.Record) []string {
+	if r.Outcome == drills.Pass && !r.Dirty {
+		return nil
+	}
+	var out []string
+	for _, c := range r.Checks {
+		if c.OK || r.Outcome != drills.BlockedRun {
+			continue
+		}
+		line := c.Name + ": " + c.Actual
+		if c.Hint != "" {
+			line += " (" + c.Hint + ")"
+		}
+		out = append(out, line)
+	}
+	if len(out) == 0 && r.Sentence != "" {
+		out = append(out, r.Sentence)
+	}
+	return out
 }
 
 func actual(j *drills.Judged) string {

@@ -58,7 +58,7 @@ func TestEngineOutOfReachIsABlockedRun(t *testing.T) {
 			system := altered(t, "docker: {project: gad}", fmt.Sprintf("docker: {project: gad, host: %q}", host))
 			var out, errs strings.Builder
 			e := &env{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, lookup: func(string) (string, bool) { return "", false }}
-			code := run(t.Context(), []string{"--system", system, "--runs", t.TempDir(), "run", "-q", "redis-primary-kill"}, e)
+			code := run(t.Context(), []string{"--system", system, "--runs", t.TempDir(), "run", "-q", e2eDrill("e2e-redis-kill")}, e)
 			if said := out.String() + errs.String(); code != drills.ExitUnproven || !strings.Contains(said, tt.says) {
 				t.Errorf("exit %d, want %d; said %q, want %q in it", code, drills.ExitUnproven, said, tt.says)
 			}
@@ -118,7 +118,7 @@ func TestMonitoringOutOfReachBlocks(t *testing.T) {
 	if rec.Outcome != drills.BlockedRun || code != drills.ExitUnproven {
 		t.Errorf("%s (%s), exit %d", rec.Outcome, rec.Cause, code)
 	}
-	for _, want := range []string{"prometheus", "alertmanager", "identity"} {
+	for _, want := range []string{"prometheus", "alertmanager"} {
 		if !strings.Contains(strings.ToLower(rec.Sentence), want) {
 			t.Errorf("sentence %q does not name %s", rec.Sentence, want)
 		}
@@ -175,6 +175,9 @@ func TestDiskFillsMidRun(t *testing.T) {
 	}
 	if !strings.Contains(v.said(), "no space left on device") {
 		t.Errorf("the disk is not named:\n%s", v.said())
+	}
+	if strings.Contains(v.said(), "its duration was over") {
+		t.Error("it went on until the fault's own end although nothing could be recorded any more")
 	}
 	t.Logf("ended %s after the disk was full", time.Since(at).Round(time.Millisecond))
 	if network, units := faults(t); len(network)+len(units) > 0 {

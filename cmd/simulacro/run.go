@@ -142,7 +142,7 @@ func (a *app) execute(ctx context.Context, sys *drills.System, j job, dir *journ
 	}
 	watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	e := &drills.Engine{Journal: dir, OnEvent: p.event, Abort: journal.WatchAbort(watch, dir.Dir())}
+	e := &drills.Engine{Journal: dir, OnEvent: p.event, Trouble: dir.Trouble, Abort: journal.WatchAbort(watch, dir.Dir())}
 	s, err := a.openSession(ctx, sys, dir.ID())
 	if err != nil {
 		e.Runtime = unreachable{err}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/eevans-d/simulacro/drills"
 )
 
@@ -110,6 +112,14 @@ func (r *Run) Head() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.head
+}
+
+// Trouble says why raw samples can no longer be kept, nil while they can. What is left of the disk is for the journal.
+func (r *Run) Trouble() error {
+	if !r.space.released() {
+		return nil
+	}
+	return diskError(unix.ENOSPC, "samples are no longer kept", r.dir)
 }
 
 // Close gives up the run: closes the files, returns the space set aside and lets go of the lock.
