@@ -11,13 +11,15 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 	"go.uber.org/zap"
 )
 
 // writeLimit bounds one write to an attached container: a stuck engine must not block the orchestrator.
 const writeLimit = 5 * time.Second
+
+// lookAgain is how often the end of a container is looked for beside the engine's own answer.
+const lookAgain = 2 * time.Second
 
 // containerPipe splits an attached connection: standard output is the pipe's out, standard error goes to the log.
 func containerPipe(att types.HijackedResponse, log *zap.Logger) pipe {
@@ -81,9 +83,17 @@ func (l *logWriter) flush() {
 	}
 }
 
+// containerEnds is what of the engine's API the end of a container needs.
+type containerEnds interface {
+	ContainerInspect(ctx context.Context, id string) (container.InspectResponse, error)
+	ContainerWait(ctx context.Context, id string, until container.WaitCondition) (<-chan container.WaitResponse, <-chan error)
+	ContainerKill(ctx context.Context, id, signal string) error
+	ContainerRemove(ctx context.Context, id string, o container.RemoveOptions) error
+}
+
 // containerProcess is a container of ours.
 type containerProcess struct {
-	api  *client.Client
+	api  containerEnds
 	id   string
 	keep bool // leave it readable after its end
 }
@@ -102,18 +112,43 @@ func (c *containerProcess) wait(ctx context.Context) error {
 		until = container.WaitConditionNotRunning
 	}
 	answer, errs := c.api.ContainerWait(ctx, c.id, until)
-	select {
-	case <-answer:
-		return nil
-	case err := <-errs:
-		if errdefs.IsNotFound(err) {
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		select {
+		case <-answer:
 			return nil
+		case err := <-errs:
+			if errdefs.IsNotFound(err) {
+				return nil
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return err
+		case <-look.C:
+			if c.gone(ctx) {
+				return nil
+			}
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return err
 	}
+}
+
+// gone looks for itself: an engine's answer that a container was removed has been seen not to come (20.10), and a run would
+// wait for it until its limit. One that has ended and that the engine has not removed yet is removed here.
+func (c *containerProcess) gone(ctx context.Context) bool {
+	now, err := c.api.ContainerInspect(ctx, c.id)
+	if err != nil {
+		return errdefs.IsNotFound(err)
+	}
+	if now.State.Running {
+		return false
+	}
+	if c.keep {
+		return true
+	}
+	err = c.api.ContainerRemove(ctx, c.id, container.RemoveOptions{Force: true})
+	return err == nil || errdefs.IsNotFound(err)
 }
 
 // kill removes the container, by force if it still runs; one that is to be kept is only made to end.
