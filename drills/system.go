@@ -56,6 +56,14 @@ type TLS struct {
 	Insecure   bool   `json:"insecure,omitempty" yaml:"insecure"` // recorded; for test systems
 }
 
+// SentinelAuth is how a client enters the Sentinels where they ask for more than an address: it has nothing to do with how
+// it enters the Redis members.
+type SentinelAuth struct {
+	Username string `json:"username,omitempty" yaml:"username"`
+	Password string `json:"password,omitempty" yaml:"password"`
+	TLS      *TLS   `json:"tls,omitempty" yaml:"tls"`
+}
+
 // Login gets a bearer token by form POST and renews it before it expires and after a 401.
 type Login struct {
 	URL      string `json:"url" yaml:"url"`
@@ -98,6 +106,8 @@ type ProbeSpec struct {
 	Query      string            `json:"query,omitempty" yaml:"query"`         // postgres; default by operation
 	Command    []string          `json:"command,omitempty" yaml:"command"`     // command: exit 0 is good
 	TLS        *TLS              `json:"tls,omitempty" yaml:"tls"`
+
+	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
 
 // CanarySpec is a numbered stream of writes, read back after recovery and purged.
@@ -121,6 +131,8 @@ type CanarySpec struct {
 	// Members are the addresses read back from (host:port), every one of them; empty: the members of the component.
 	Members []string `json:"members,omitempty" yaml:"members"`
 	TLS     *TLS     `json:"tls,omitempty" yaml:"tls"`
+
+	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
 
 // Selector finds a component's members on the runtime.
@@ -144,6 +156,9 @@ type RoleSource struct {
 	RESTPort  int      `json:"rest-port,omitempty" yaml:"rest-port"`
 	Username  string   `json:"username,omitempty" yaml:"username"` // of the data nodes
 	Password  string   `json:"password,omitempty" yaml:"password"`
+	TLS       *TLS     `json:"tls,omitempty" yaml:"tls"` // of the Redis data nodes
+
+	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
 
 // Source is where an objective was approved.
@@ -179,6 +194,7 @@ type Endpoint struct {
 	URL      string `json:"url" yaml:"url"`
 	Username string `json:"username,omitempty" yaml:"username"`
 	Password string `json:"password,omitempty" yaml:"password"`
+	TLS      *TLS   `json:"tls,omitempty" yaml:"tls"`
 }
 
 // NotifiedBy is where notifications can be seen to arrive.

@@ -3,6 +3,7 @@ package experiments
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ type town struct {
 	mu   sync.Mutex
 	at   map[string]string
 	tilt map[string]*atomic.Int32 // by address: 1 is in TILT
+
+	tls      *tls.Config // of every server that is started from here on; nil: none
+	password string      // of the sentinels
 }
 
 func newTown(t *testing.T) *town {
@@ -57,6 +61,9 @@ func (w *town) redis(addr string, answer func(cmd []string) string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.t.Cleanup(func() { cancel(); _ = l.Close(); wg.Wait() })
 	w.settle(addr, l.Addr().String())
+	if w.tls != nil {
+		l = tls.NewListener(l, w.tls)
+	}
 	wg.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -126,6 +133,8 @@ func (w *town) sentinel(addr string, epoch int, host func() string, failover fun
 			return array("name", "gad", "ip", "old", "flags", "master", "role-reported-time", "15500", "config-epoch", strconv.Itoa(epoch), "num-slaves", "2", "quorum", "2")
 		case "sentinel get-master-addr-by-name":
 			return array(host(), "6379")
+		case "auth " + w.password:
+			return "+OK\r\n"
 		case "sentinel ckquorum":
 			return "+OK 3 usable Sentinels\r\n"
 		case "info sentinel":

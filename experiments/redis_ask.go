@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,39 +33,46 @@ type redisConns struct {
 	sentinels map[string]*redis.SentinelClient
 }
 
+// entry is how a server is entered, secrets expanded.
+type entry struct {
+	username, password string
+	tls                *tls.Config
+}
+
 // options retry nothing and announce nothing.
-func (r *redisConns) options(addr, username, password string, within time.Duration) *redis.Options {
+func (r *redisConns) options(addr string, e entry, within time.Duration) *redis.Options {
 	return &redis.Options{
-		Addr: addr, Dialer: r.dial, Protocol: 2, Username: username, Password: password,
+		Addr: addr, Dialer: r.dial.secure(e.tls), Protocol: 2, Username: e.username, Password: e.password,
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 3, PipelinePoolSize: -1, DisableIdentity: true,
 		DialTimeout: within, ReadTimeout: within, WriteTimeout: within, ContextTimeoutEnabled: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 }
 
-func (r *redisConns) node(addr, username, password string) *redis.Client {
+func (r *redisConns) node(addr string, e entry) *redis.Client {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := addr + " " + username + " " + password
+	key := addr + " " + e.username + " " + e.password
 	if r.nodes[key] == nil {
 		if r.nodes == nil {
 			r.nodes = map[string]*redis.Client{}
 		}
-		r.nodes[key] = redis.NewClient(r.options(addr, username, password, answerWithin))
+		r.nodes[key] = redis.NewClient(r.options(addr, e, answerWithin))
 	}
 	return r.nodes[key]
 }
 
-func (r *redisConns) sentinel(addr string) *redis.SentinelClient {
+func (r *redisConns) sentinel(addr string, e entry) *redis.SentinelClient {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sentinels[addr] == nil {
+	key := addr + " " + e.username + " " + e.password
+	if r.sentinels[key] == nil {
 		if r.sentinels == nil {
 			r.sentinels = map[string]*redis.SentinelClient{}
 		}
-		r.sentinels[addr] = redis.NewSentinelClient(r.options(addr, "", "", nameWithin))
+		r.sentinels[key] = redis.NewSentinelClient(r.options(addr, e, nameWithin))
 	}
-	return r.sentinels[addr]
+	return r.sentinels[key]
 }
 
 func (r *redisConns) close() error {
@@ -93,10 +101,10 @@ type dataWord struct {
 }
 
 // askData reads INFO replication of a data node.
-func (r *redisConns) askData(ctx context.Context, addr, username, password string) (dataWord, error) {
+func (r *redisConns) askData(ctx context.Context, addr string, e entry) (dataWord, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	text, err := r.node(addr, username, password).Info(ctx, "replication").Result()
+	text, err := r.node(addr, e).Info(ctx, "replication").Result()
 	if err != nil {
 		return dataWord{}, err
 	}
@@ -157,10 +165,10 @@ type sentinelWord struct {
 }
 
 // askSentinel reads SENTINEL MASTER, GET-MASTER-ADDR-BY-NAME, CKQUORUM and INFO sentinel.
-func (r *redisConns) askSentinel(ctx context.Context, addr, master string) (sentinelWord, error) {
+func (r *redisConns) askSentinel(ctx context.Context, addr, master string, e entry) (sentinelWord, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameWithin)
 	defer cancel()
-	c := r.sentinel(addr)
+	c := r.sentinel(addr, e)
 	kv, err := c.Master(ctx, master).Result()
 	if err != nil {
 		return sentinelWord{}, err

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -48,29 +49,54 @@ func (s *Sentinel) Resolve(ctx context.Context, c drills.Component, members []dr
 	if c.Roles == nil || len(c.Roles.Addresses) == 0 || c.Roles.Master == "" {
 		return drills.RoleView{}, drills.Errorf(drills.Input, "give `roles:` its `master` and `addresses`", "the sentinels of %s are not known", c.Name)
 	}
-	password, err := s.expand.value(c.Roles.Password)
+	data, guard, err := s.entries(*c.Roles)
 	if err != nil {
-		return drills.RoleView{}, fmt.Errorf("password of %s: %w", c.Name, err)
+		return drills.RoleView{}, fmt.Errorf("roles of %s: %w", c.Name, err)
 	}
 	began := time.Now()
 	ask := func(ctx context.Context, m drills.Member) (dataWord, error) {
-		return s.conns.askData(ctx, hostPort(m.Addresses()[0], c.Roles.Port, redisPort), c.Roles.Username, password)
+		return s.conns.askData(ctx, hostPort(m.Addresses()[0], c.Roles.Port, redisPort), data)
 	}
-	a := s.answers(ctx, c, members, ask)
+	a := s.answers(ctx, c, guard, members, ask)
 	lag := redisLag(ctx, a, members, ask)
 	a.took = time.Since(began)
 	return redisView(c.Name, members, a, lag), nil
 }
 
+// entries are how the data nodes and the sentinels are entered.
+func (s *Sentinel) entries(src drills.RoleSource) (data, sentinel entry, err error) {
+	user, errUser := s.expand.value(src.Username)
+	password, errPassword := s.expand.value(src.Password)
+	files, errTLS := src.TLS.Expanded(s.expand.value)
+	if err := errors.Join(errUser, errPassword, errTLS); err != nil {
+		return data, sentinel, err
+	}
+	cfg, err := files.Config()
+	if err != nil {
+		return data, sentinel, err
+	}
+	sentinel, err = s.entryOf(src.SentinelAuth)
+	return entry{user, password, cfg}, sentinel, err
+}
+
+func (s *Sentinel) entryOf(a *drills.SentinelAuth) (entry, error) {
+	a, err := a.Expanded(s.expand.value)
+	if err != nil || a == nil {
+		return entry{}, err
+	}
+	cfg, err := a.TLS.Config()
+	return entry{a.Username, a.Password, cfg}, err
+}
+
 type askNode func(context.Context, drills.Member) (dataWord, error)
 
-func (s *Sentinel) answers(ctx context.Context, c drills.Component, members []drills.Member, ask askNode) redisAnswers {
+func (s *Sentinel) answers(ctx context.Context, c drills.Component, e entry, members []drills.Member, ask askNode) redisAnswers {
 	a := redisAnswers{asked: len(c.Roles.Addresses), nodes: map[string]dataWord{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, addr := range c.Roles.Addresses {
 		wg.Go(func() {
-			w, err := s.conns.askSentinel(ctx, addr, c.Roles.Master)
+			w, err := s.conns.askSentinel(ctx, addr, c.Roles.Master, e)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -17,13 +17,15 @@ const verbRedisFailover = "redis.failover"
 // movePoll is how often a role change in progress is looked at.
 const movePoll = 50 * time.Millisecond
 
-// redisFailoverArgs are the arguments of redis.failover. No secret is among them: sentinels are asked, not data nodes.
+// redisFailoverArgs are the arguments of redis.failover. Secrets are references, resolved at the deed.
 type redisFailoverArgs struct {
 	Mark      string          `json:"mark,omitempty"` // tells apart the same op of two runs
 	Sentinels []string        `json:"sentinels"`
 	Master    string          `json:"master"`
 	From      node            `json:"from"` // the primary when planned
 	Within    drills.Duration `json:"within"`
+
+	Auth *drills.SentinelAuth `json:"auth,omitempty"`
 }
 
 // moveEvidence is the evidence of every role change.
@@ -58,9 +60,13 @@ func (s *Sentinel) Apply(ctx context.Context, op drills.Op) (drills.Effect, erro
 
 // failover asks the first sentinel that answers. Sentinels that do not are passed over, but nothing is asked twice.
 func (s *Sentinel) failover(ctx context.Context, a redisFailoverArgs) (drills.Effect, error) {
+	enter, err := s.entryOf(a.Auth)
+	if err != nil {
+		return drills.Effect{}, err
+	}
 	var errs []error
 	for _, addr := range a.Sentinels {
-		w, err := s.conns.askSentinel(ctx, addr, a.Master)
+		w, err := s.conns.askSentinel(ctx, addr, a.Master, enter)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", addr, err))
 			continue
@@ -68,13 +74,13 @@ func (s *Sentinel) failover(ctx context.Context, a redisFailoverArgs) (drills.Ef
 		if !a.From.is(w.host) {
 			return drills.Effect{}, drills.Errorf(drills.Blocked, "the role moved meanwhile: plan again", "%s names %s as primary, not %s", addr, w.host, a.From.Member)
 		}
-		return s.move(ctx, addr, a)
+		return s.move(ctx, addr, enter, a)
 	}
 	return drills.Effect{}, fmt.Errorf("no sentinel answers: %w", errors.Join(errs...))
 }
 
-func (s *Sentinel) move(ctx context.Context, addr string, a redisFailoverArgs) (drills.Effect, error) {
-	c := s.conns.sentinel(addr)
+func (s *Sentinel) move(ctx context.Context, addr string, enter entry, a redisFailoverArgs) (drills.Effect, error) {
+	c := s.conns.sentinel(addr, enter)
 	ev := moveEvidence{Asked: addr, From: a.From.Member, Answer: "OK"}
 	sent := time.Now().UTC()
 	if err := c.Failover(ctx, a.Master).Err(); err != nil {
@@ -129,9 +135,13 @@ func (s *Sentinel) Present(ctx context.Context, op drills.Op) (bool, error) {
 	if err := op.Decode(&a); err != nil {
 		return false, err
 	}
+	enter, err := s.entryOf(a.Auth)
+	if err != nil {
+		return false, err
+	}
 	var errs []error
 	for _, addr := range a.Sentinels {
-		w, err := s.conns.askSentinel(ctx, addr, a.Master)
+		w, err := s.conns.askSentinel(ctx, addr, a.Master, enter)
 		if err == nil && w.busy {
 			return true, nil
 		}

@@ -23,6 +23,6 @@ func (*SentinelFailover) Plan(s drills.Scene) ([]drills.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := redisFailoverArgs{Mark: mark(s, m), Sentinels: src.Addresses, Master: src.Master, From: nodeOf(m), Within: moveWithin}
+	args := redisFailoverArgs{Mark: mark(s, m), Sentinels: src.Addresses, Master: src.Master, From: nodeOf(m), Within: moveWithin, Auth: src.SentinelAuth}
 	return each(s, plan{class: drills.ClassHeals, do: verbRedisFailover, doArgs: args})
 }

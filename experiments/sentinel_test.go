@@ -2,8 +2,11 @@ package experiments
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -106,6 +109,41 @@ func TestSentinelInTiltHasNoVote(t *testing.T) {
 		if got := v.Facts["quorum"].Word; got != want || strings.Count(v.Evidence, "in TILT") != i+1 {
 			t.Errorf("%d of three in TILT: quorum %s, want %s; %s", i+1, got, want, v.Evidence)
 		}
+	}
+}
+
+// Redis and its sentinels over TLS, with a password of their own each; secrets are references until they are used.
+func TestSentinelOverTLS(t *testing.T) {
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+	w := newTown(t)
+	w.tls, w.password = &tls.Config{Certificates: srv.TLS.Certificates, MinVersion: tls.VersionTLS12}, "hush"
+	for _, a := range redisComponent().Roles.Addresses {
+		w.sentinel(a, 3, func() string { return "redis-1" }, nil)
+	}
+	w.data("10.0.0.1:6379", "hush", func() string { return primaryInfo(1000) })
+	resolve := func(over *drills.TLS, password string) drills.RoleView {
+		t.Helper()
+		s := NewSentinel(w.dial, secret, nil)
+		defer func() { _ = s.Close() }()
+		c := redisComponent()
+		c.Roles.TLS, c.Roles.SentinelAuth = over, &drills.SentinelAuth{Password: password, TLS: over}
+		v, err := s.Resolve(t.Context(), c, redisMembers())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	known := &drills.TLS{CA: ca, ServerName: "example.com"}
+	if v := resolve(known, "${env:SECRET}"); len(v.Primaries) != 1 || v.Facts["sentinels"].Number != 3 {
+		t.Errorf("with all that is needed: %s", v.Evidence)
+	}
+	if v := resolve(known, "guess"); v.Facts["sentinels"].Number != 0 {
+		t.Errorf("with a wrong password: %s", v.Evidence)
+	}
+	if v := resolve(nil, "${env:SECRET}"); len(v.Primaries) != 0 || v.Facts["sentinels"].Number != 0 {
+		t.Errorf("without TLS: %s", v.Evidence)
 	}
 }
 

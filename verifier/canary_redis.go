@@ -33,7 +33,7 @@ type redisStore struct {
 }
 
 func newRedisStore(s drills.CanarySpec, b *book) (*redisStore, error) {
-	cfg, err := clientTLS(s.TLS)
+	cfg, err := s.TLS.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,9 @@ func newRedisStore(s drills.CanarySpec, b *book) (*redisStore, error) {
 		target: respTarget{address: s.Address, username: s.Username, password: s.Password, tls: cfg},
 	}
 	if s.Via == "sentinel" {
-		r.via = newSentinels(d, s.Sentinels, s.Master)
+		if r.via, err = newSentinels(d, s.Sentinels, s.Master, s.SentinelAuth); err != nil {
+			return nil, err
+		}
 	}
 	r.pool = newPool(func(ctx context.Context) (*respConn, error) {
 		addr, err := r.address(ctx)

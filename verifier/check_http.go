@@ -26,7 +26,7 @@ type httpCheck struct {
 // newHTTPClient makes a client that keeps no connection, follows no redirect, knows no proxy and leaves its dialer's
 // memory to the caller.
 func newHTTPClient(t *drills.TLS) (*http.Client, *dialer, error) {
-	cfg, err := clientTLS(t)
+	cfg, err := t.Config()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -107,7 +107,7 @@ func newPGCheck(s drills.ProbeSpec) (*pgCheck, error) {
 
 // pgTLS replaces the TLS settings of the DSN where the system file gives its own.
 func pgTLS(cfg *pgx.ConnConfig, t *drills.TLS) error {
-	own, err := clientTLS(t)
+	own, err := t.Config()
 	if err != nil || own == nil {
 		return err
 	}

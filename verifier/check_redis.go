@@ -23,7 +23,7 @@ type redisCheck struct {
 
 func newRedisCheck(name string, s drills.ProbeSpec) (*redisCheck, error) {
 	d := newDialer()
-	cfg, err := clientTLS(s.TLS)
+	cfg, err := s.TLS.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -35,9 +35,9 @@ func newRedisCheck(name string, s drills.ProbeSpec) (*redisCheck, error) {
 		c.key = "simulacro:probe:" + name
 	}
 	if s.Via == "sentinel" {
-		c.via = newSentinels(d, s.Sentinels, s.Master)
+		c.via, err = newSentinels(d, s.Sentinels, s.Master, s.SentinelAuth)
 	}
-	return c, nil
+	return c, err
 }
 
 // keep keeps the primary's address fresh.

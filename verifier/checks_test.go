@@ -202,7 +202,7 @@ func TestTLSChecks(t *testing.T) {
 			t.Errorf("rediss, %s: %s %s", name, got.class, got.text)
 		}
 	}
-	if _, err := clientTLS(&drills.TLS{CA: "no PEM"}); err == nil {
+	if _, err := (&drills.TLS{CA: "no PEM"}).Config(); err == nil {
 		t.Error("a CA that is no PEM was taken")
 	}
 }

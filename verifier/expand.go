@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/eevans-d/simulacro/drills"
 )
@@ -39,28 +38,15 @@ func (e Expand) list(in []string) ([]string, error) {
 	return out, nil
 }
 
-// tls replaces the paths in t by the files' text.
-func (e Expand) tls(t *drills.TLS) (*drills.TLS, error) {
-	if t == nil {
-		return nil, nil
-	}
-	out := *t
-	for _, f := range []*string{&out.CA, &out.Cert, &out.Key} {
-		if *f != "" && !strings.Contains(*f, "${") && !strings.HasPrefix(*f, "-----BEGIN") {
-			*f = "${file:" + *f + "}"
-		}
-	}
-	return &out, e.all(&out.CA, &out.Cert, &out.Key, &out.ServerName)
-}
-
 // probe expands a copy of a probe's spec: what the agent gets.
 func (e Expand) probe(s drills.ProbeSpec) (drills.ProbeSpec, error) {
 	err := e.all(&s.URL, &s.Body, &s.Expect.Contains, &s.PublishURL, &s.Topic, &s.Address, &s.Master, &s.Username,
 		&s.Password, &s.Key, &s.DSN, &s.Query)
-	var errList, errCommand, errTLS, errLogin, errHeaders error
+	var errList, errCommand, errTLS, errAuth, errLogin, errHeaders error
+	s.SentinelAuth, errAuth = s.SentinelAuth.Expanded(e)
 	s.Sentinels, errList = e.list(s.Sentinels)
 	s.Command, errCommand = e.list(s.Command)
-	s.TLS, errTLS = e.tls(s.TLS)
+	s.TLS, errTLS = s.TLS.Expanded(e)
 	if s.Login != nil {
 		l := *s.Login
 		errLogin = e.all(&l.URL, &l.Username, &l.Password)
@@ -71,17 +57,18 @@ func (e Expand) probe(s drills.ProbeSpec) (drills.ProbeSpec, error) {
 		errHeaders = errors.Join(errHeaders, e.all(&v))
 		s.Headers[k] = v
 	}
-	return s, errors.Join(err, errList, errCommand, errTLS, errLogin, errHeaders)
+	return s, errors.Join(err, errList, errCommand, errTLS, errAuth, errLogin, errHeaders)
 }
 
 // canary expands a copy of a canary's spec.
 func (e Expand) canary(s drills.CanarySpec) (drills.CanarySpec, error) {
 	err := e.all(&s.Keys, &s.Table, &s.Master, &s.Address, &s.Username, &s.Password, &s.DSN)
-	var errList, errMembers, errTLS error
+	var errList, errMembers, errTLS, errAuth error
+	s.SentinelAuth, errAuth = s.SentinelAuth.Expanded(e)
 	s.Sentinels, errList = e.list(s.Sentinels)
 	s.Members, errMembers = e.list(s.Members)
-	s.TLS, errTLS = e.tls(s.TLS)
-	return s, errors.Join(err, errList, errMembers, errTLS)
+	s.TLS, errTLS = s.TLS.Expanded(e)
+	return s, errors.Join(err, errList, errMembers, errTLS, errAuth)
 }
 
 func placeOf(f drills.From, name string) drills.Place {

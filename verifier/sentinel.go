@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/eevans-d/simulacro/drills"
 )
 
 // sentinelPoll is how often the primary's address is asked for beside the probes. A client library learns it from the
@@ -18,14 +20,28 @@ type sentinels struct {
 	dial      *dialer
 	addresses []string
 	master    string
+	enter     respTarget // how they are entered; the address is filled in
 
 	mu      sync.Mutex
 	current string
 	first   int // index of the sentinel asked first: the last one that answered
 }
 
-func newSentinels(d *dialer, addresses []string, master string) *sentinels {
-	return &sentinels{dial: d, addresses: addresses, master: master}
+func newSentinels(d *dialer, addresses []string, master string, auth *drills.SentinelAuth) (*sentinels, error) {
+	s := &sentinels{dial: d, addresses: addresses, master: master}
+	if auth == nil {
+		return s, nil
+	}
+	cfg, err := auth.TLS.Config()
+	s.enter = respTarget{username: auth.Username, password: auth.Password, tls: cfg}
+	return s, err
+}
+
+// connect opens a connection to one sentinel. Auth is sent with the first question.
+func (s *sentinels) connect(ctx context.Context, sentinel string) (*respConn, error) {
+	t := s.enter
+	t.address = sentinel
+	return dialRESP(ctx, s.dial, t)
 }
 
 // primary returns the remembered address, asking when there is none.
@@ -81,7 +97,7 @@ func (s *sentinels) askOne(ctx context.Context, sentinel string, left int) (stri
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	c, err := dialRESP(ctx, s.dial, respTarget{address: sentinel})
+	c, err := s.connect(ctx, sentinel)
 	if err != nil {
 		return "", err
 	}
@@ -91,11 +107,11 @@ func (s *sentinels) askOne(ctx context.Context, sentinel string, left int) (stri
 
 // question asks over an open connection.
 func (s *sentinels) question(c *respConn, sentinel string) (string, error) {
-	replies, err := c.do([]string{"SENTINEL", "get-master-addr-by-name", s.master})
+	replies, err := c.do(append(s.enter.auth(), []string{"SENTINEL", "get-master-addr-by-name", s.master})...)
 	if err != nil {
 		return "", err
 	}
-	pair, ok := replies[0].([]any)
+	pair, ok := replies[len(replies)-1].([]any)
 	if !ok || len(pair) != 2 {
 		return "", fmt.Errorf("%s does not know the master %q", sentinel, s.master)
 	}
@@ -125,7 +141,7 @@ func (s *sentinels) again(ctx context.Context, k *kept) (string, error) {
 	var err error
 	if k.conn == nil {
 		k.at = (k.at + 1) % len(s.addresses)
-		if k.conn, err = dialRESP(ctx, s.dial, respTarget{address: s.addresses[k.at]}); err != nil {
+		if k.conn, err = s.connect(ctx, s.addresses[k.at]); err != nil {
 			k.conn = nil
 			return "", err
 		}

@@ -3,7 +3,9 @@ package verifier
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,12 +29,14 @@ type hub struct {
 	posts atomic.Int32
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t *testing.T) *hub { return startHub(t, httptest.NewServer) }
+
+func startHub(t *testing.T, start func(http.Handler) *httptest.Server) *hub {
 	h := &hub{conns: map[*websocket.Conn]string{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", h.subscribe)
 	mux.HandleFunc("/publish", h.publish)
-	h.Server = httptest.NewServer(mux)
+	h.Server = start(mux)
 	t.Cleanup(func() { h.cut(); h.Close() })
 	return h
 }
@@ -101,9 +105,11 @@ func (h *hub) subscribers() int {
 	return len(h.conns)
 }
 
-func startWS(t *testing.T, h *hub) *wsCheck {
+func startWS(t *testing.T, h *hub) *wsCheck { return startWSOver(t, h, nil) }
+
+func startWSOver(t *testing.T, h *hub, over *drills.TLS) *wsCheck {
 	t.Helper()
-	c, err := newWebSocketCheck(drills.ProbeSpec{URL: strings.Replace(h.URL, "http", "ws", 1) + "/ws", PublishURL: h.URL + "/publish", Topic: "drill", Timeout: ms(300)})
+	c, err := newWebSocketCheck(drills.ProbeSpec{TLS: over, URL: strings.Replace(h.URL, "http", "ws", 1) + "/ws", PublishURL: h.URL + "/publish", Topic: "drill", Timeout: ms(300)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +151,19 @@ func TestWebSocketDelivery(t *testing.T) {
 }
 
 // A broken subscription is an outage of those who watch it, until it stands again.
+// Subscribing and publishing both go over TLS; who does not trust the server's certificate gets nothing.
+func TestWebSocketOverTLS(t *testing.T) {
+	t.Parallel()
+	h := startHub(t, httptest.NewTLSServer)
+	h.Config.ErrorLog = log.New(io.Discard, "", 0)
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}))
+	c := startWSOver(t, h, &drills.TLS{CA: ca, ServerName: "example.com"})
+	eventually(t, "a delivery over wss", func() bool { return probeOnce(t, c, time.Second).class == Good })
+	if r := probeOnce(t, startWSOver(t, h, &drills.TLS{ServerName: "example.com"}), time.Second); r.class != Failed {
+		t.Errorf("a certificate that nobody vouches for: %s (%s)", r.class, r.text)
+	}
+}
+
 func TestWebSocketReconnects(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -11,7 +11,7 @@ import (
 // canaryFields says which keys each kind of canary reads besides the common ones.
 func canaryFields() map[string][]string {
 	return map[string][]string{
-		"redis":    {"via", "sentinels", "master", "address", "username", "password", "keys", "tls"},
+		"redis":    {"via", "sentinels", "master", "address", "username", "password", "sentinel-auth", "keys", "tls"},
 		"postgres": {"dsn", "table", "tls"},
 	}
 }
@@ -38,6 +38,7 @@ func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 	switch c.Kind {
 	case "redis":
 		d.redisPath(path, redisPath{&c.Via, c.Address, c.Master, c.Password, c.Sentinels})
+		d.sentinelAuth(path+".sentinel-auth", c.SentinelAuth, s.File)
 		d.ownKeys(path+".keys", c.Keys)
 	case "postgres":
 		d.dsn(path, c.DSN)

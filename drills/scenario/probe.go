@@ -17,7 +17,7 @@ func probeFields() map[string][]string {
 	return map[string][]string{
 		"http":      {"url", "method", "headers", "body", "expect", "login", "tls"},
 		"tcp":       {"address", "tls"},
-		"redis":     {"address", "via", "sentinels", "master", "username", "password", "operation", "key", "tls"},
+		"redis":     {"address", "via", "sentinels", "master", "username", "password", "sentinel-auth", "operation", "key", "tls"},
 		"postgres":  {"dsn", "operation", "query", "tls"},
 		"websocket": {"url", "publish", "topic", "headers", "body", "expect", "login", "tls"},
 		"command":   {"command"},
@@ -47,6 +47,7 @@ func (d *document) probe(name string, p *drills.ProbeSpec, s *drills.System) {
 		d.direct(path, p.Address)
 	case "redis":
 		d.redisPath(path, redisPath{&p.Via, p.Address, p.Master, p.Password, p.Sentinels})
+		d.sentinelAuth(path+".sentinel-auth", p.SentinelAuth, s.File)
 		d.operation(path, &p.Operation, "write", "read", "ping")
 	case "postgres":
 		d.dsn(path, p.DSN)
@@ -118,6 +119,14 @@ func (d *document) tls(path string, t *drills.TLS, file string) {
 			*p = filepath.Join(filepath.Dir(file), *p)
 		}
 	}
+}
+
+func (d *document) sentinelAuth(path string, a *drills.SentinelAuth, file string) {
+	if a == nil {
+		return
+	}
+	d.secret(path+".password", a.Password)
+	d.tls(path+".tls", a.TLS, file)
 }
 
 // checkLogins checks every login read since the last call, wherever in the file it was.
@@ -215,7 +224,7 @@ func (d *document) redisPath(path string, r redisPath) {
 	switch *r.via {
 	case "direct":
 		d.direct(path, r.address)
-		d.unused(path, "via: direct does not use it", "sentinels", "master")
+		d.unused(path, "via: direct does not use it", "sentinels", "master", "sentinel-auth")
 	case "sentinel":
 		d.required(path+".sentinels", len(r.sentinels) > 0, "the Sentinels, as host:port")
 		d.required(path+".master", r.master != "", "the master's name in the Sentinels' settings")

@@ -98,7 +98,7 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 	for i, g := range x.Names {
 		d.glob(path+".members.select.names["+strconv.Itoa(i)+"]", g)
 	}
-	d.roleSource(path+".roles", c.Roles)
+	d.roleSource(path+".roles", c.Roles, s.File)
 	d.names(path+".used-by", "component", c.UsedBy, keys(s.Components))
 	d.names(path+".recovered-means", "probe", c.RecoveredMeans, keys(s.Probes))
 	d.names(path+".canaries", "canary", c.Canaries, keys(s.Canaries))
@@ -125,7 +125,7 @@ func (d *document) names(path, what string, list, declared []string) {
 	}
 }
 
-func (d *document) roleSource(path string, r *drills.RoleSource) {
+func (d *document) roleSource(path string, r *drills.RoleSource, file string) {
 	if r == nil {
 		return
 	}
@@ -150,6 +150,11 @@ func (d *document) roleSource(path string, r *drills.RoleSource) {
 	}
 	d.addresses(path+".addresses", r.Addresses)
 	d.secret(path+".password", r.Password)
+	d.tls(path+".tls", r.TLS, file)
+	d.sentinelAuth(path+".sentinel-auth", r.SentinelAuth, file)
+	if r.From != "sentinel" {
+		d.unused(path, "from: "+r.From+" does not use it", "tls", "sentinel-auth")
+	}
 }
 
 func (d *document) objectives(path string, o drills.Objectives) {
@@ -187,6 +192,7 @@ func (d *document) monitoring(s *drills.System) {
 			d.dsnSecret(path+".url", e.URL)
 		}
 		d.secret(path+".password", e.Password)
+		d.tls(path+".tls", e.TLS, s.File)
 	}
 	if n := m.NotifiedBy; n != nil {
 		d.required("monitoring.notified-by.kind", n.Kind != "", "webhook")

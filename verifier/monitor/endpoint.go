@@ -36,7 +36,15 @@ func newEndpoint(cfg Config, name string, e drills.Endpoint) (*endpoint, error) 
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, drills.Errorf(drills.Input, "an address such as http://prometheus:9090", "monitoring.%s: %q is not an HTTP address", name, e.URL)
 	}
-	t := &http.Transport{DialContext: cfg.Dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}
+	files, err := e.TLS.Expanded(cfg.Expand)
+	if err != nil {
+		return nil, drills.Wrap(drills.Input, err, "monitoring."+name+".tls", "the files must be readable where simulacro runs")
+	}
+	client, err := files.Config()
+	if err != nil {
+		return nil, drills.Wrap(drills.Input, err, "monitoring."+name, "give PEM files")
+	}
+	t := &http.Transport{DialContext: cfg.Dial, TLSClientConfig: client, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}
 	c := &http.Client{Transport: basicAuth{user: values[1], password: values[2], next: t}}
 	return &endpoint{name: name, base: strings.TrimRight(values[0], "/"), client: c}, nil
 }
