@@ -35,8 +35,13 @@ type victim struct {
 
 func startVictim(t *testing.T, runs, drill string) *victim {
 	t.Helper()
+	return startTool(t, runs, "--system", refSystem, "--profile", "ci", "--runs", runs, "run", "--purpose", "ci", e2eDrill(drill))
+}
+
+func startTool(t *testing.T, runs string, args ...string) *victim {
+	t.Helper()
 	v := &victim{runs: runs, ended: make(chan struct{})}
-	v.cmd = exec.Command(os.Getenv("SIMULACRO_BINARY"), "--system", refSystem, "--profile", "ci", "--runs", runs, "run", "--purpose", "ci", e2eDrill(drill))
+	v.cmd = exec.Command(os.Getenv("SIMULACRO_BINARY"), args...)
 	v.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := v.cmd.StdoutPipe()
 	if err != nil {
