@@ -15,12 +15,31 @@ func (r *run) ready(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Limits.Ready)
 	defer cancel()
+	if !r.ripen(ctx) {
+		return false
+	}
 	ok := r.preflights(ctx)
 	ok = r.resolve(ctx) && ok
 	if !ok || r.interrupted(ctx) {
 		return false
 	}
 	return r.lock(ctx)
+}
+
+// ripen waits for requirements that only need time, where it is not much: after another drill they mostly do. What is
+// not so afterwards blocks like everything else.
+func (r *run) ripen(ctx context.Context) bool {
+	t, err := r.Runtime.Topology(ctx)
+	if err != nil {
+		return true // resolve asks again, and tells
+	}
+	left, what := Ripe(r.drill, t)
+	if what == "" || left > r.Limits.Ready/2 {
+		return true
+	}
+	left += time.Second // roles are read in steps
+	r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("waiting %s: %s", left.Round(100*time.Millisecond), what)})
+	return r.wait(ctx, left)
 }
 
 // preflights run side by side; their checks are recorded in the order of the list.

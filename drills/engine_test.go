@@ -220,6 +220,44 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestRequirementThatOnlyNeedsTime: a drill right after another waits until roles have been stable for long enough; when that
+// is far away, or somebody interrupts, it does not.
+func TestRequirementThatOnlyNeedsTime(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		age     time.Duration
+		abort   bool
+		outcome drills.Outcome
+		waits   time.Duration
+	}{
+		{"long enough", time.Minute, false, drills.Pass, 0},
+		{"soon", 8 * time.Second, false, drills.Pass, 12 * time.Second},
+		{"not soon", -50 * time.Second, false, drills.BlockedRun, 0},
+		{"interrupted", 8 * time.Second, true, drills.Aborted, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(3 * time.Second)
+				b.world.MovedAt(time.Now().Add(-tt.age))
+				b.drill.Require[0].Conditions["last-role-change"] = "> 20s"
+				if tt.abort {
+					b.abort <- "changed my mind"
+				}
+				began := time.Now()
+				rec, err := b.run(t.Context())
+				if err != nil || rec.Outcome != tt.outcome || (tt.abort && len(rec.Faults) > 0) {
+					t.Errorf("%s (%s) %s, %v", rec.Outcome, rec.Cause, rec.Sentence, err)
+				}
+				for _, x := range rec.Faults {
+					if waited := x.Intended.Sub(began) - b.drill.SteadyState.For.D(); waited < tt.waits || waited > tt.waits+2*time.Second {
+						t.Errorf("waited %s, want %s", waited, tt.waits)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestEvidenceThatCannotBeKept: the run stops at once, restores, and ends as our own failure.
 func TestEvidenceThatCannotBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

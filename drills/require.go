@@ -44,6 +44,30 @@ func requirement(component, fact, want string, v RoleView) Check {
 	return c
 }
 
+// roleAge is the one fact that time alone makes better.
+const roleAge = "last-role-change"
+
+// Ripe is how long it takes until the requirements that only need time hold, and which one takes longest. Zero when none has
+// to be waited for. Sentinel, for one, does not fail over again within twice its failover-timeout.
+func Ripe(d *Drill, t Topology) (time.Duration, string) {
+	var longest time.Duration
+	var what string
+	for _, q := range d.Require {
+		f, known := t.Views[q.Component].Facts[roleAge]
+		least, asked := strings.CutPrefix(strings.TrimSpace(q.Conditions[roleAge]), ">")
+		if !known || !asked {
+			continue
+		}
+		n, err := conditionNumber(strings.TrimSpace(strings.TrimPrefix(least, "=")), f.Unit)
+		if left := time.Duration((n - f.Number) * float64(time.Second)); err == nil && left >= 0 && left >= longest {
+			if ok, _ := Holds(f, q.Conditions[roleAge]); !ok {
+				longest, what = left, fmt.Sprintf("%s %s is %s and must be %s", q.Component, roleAge, f.text(), q.Conditions[roleAge])
+			}
+		}
+	}
+	return longest, what
+}
+
 func (f Fact) text() string {
 	switch {
 	case f.Word != "":

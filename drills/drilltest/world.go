@@ -21,6 +21,7 @@ type World struct {
 	stopped  time.Time // when the primary stopped
 	primary  string
 	done     map[string]bool
+	moved    time.Time // when the role moved last
 
 	// Order lists the targets of undos, in the order they were asked for.
 	Order []string
@@ -35,11 +36,18 @@ const startTakes = 500 * time.Millisecond
 
 // NewWorld makes a world in which everything runs and redis-1 is primary.
 func NewWorld(failover time.Duration) *World {
-	w := &World{Failover: failover, state: map[string]string{}, started: map[string]time.Time{}, primary: "id-redis-1", done: map[string]bool{}}
+	w := &World{Failover: failover, state: map[string]string{}, started: map[string]time.Time{}, primary: "id-redis-1", done: map[string]bool{}, moved: time.Now().Add(-time.Hour)}
 	for _, n := range []string{"redis-1", "redis-2", "redis-3"} {
 		w.state["id-"+n], w.started["id-"+n] = "running", time.Now().Add(-time.Hour)
 	}
 	return w
+}
+
+// MovedAt says when the primary role moved last.
+func (w *World) MovedAt(at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.moved = at
 }
 
 // Restarted makes somebody else start a member: a conditional undo must then be skipped.
@@ -102,7 +110,7 @@ func (w *World) current() string {
 	}
 	for _, id := range []string{"id-redis-1", "id-redis-2", "id-redis-3"} {
 		if w.state[id] == "running" {
-			w.primary = id
+			w.primary, w.moved = id, time.Now()
 			return id
 		}
 	}
@@ -126,6 +134,7 @@ func (w *World) Resolve(_ context.Context, c drills.Component, members []drills.
 			replicas++
 		}
 	}
+	v.Facts["last-role-change"] = drills.Fact{Number: time.Since(w.moved).Seconds(), Unit: "s"}
 	v.Facts["replicas"] = drills.Fact{Number: float64(replicas)}
 	return v, nil
 }
