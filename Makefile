@@ -31,7 +31,7 @@ down: ## stop it and remove everything of it
 	@$(STACK) down
 
 test-unit: ## tests that need no Docker, with -race
-	@SIMULACRO_NO_DOCKER=1 go test -race -count=1 ./...
+	@SIMULACRO_NO_DOCKER=1 go test -race -count=1 -p 6 ./... # most of their time is waiting
 
 test: build ## unit tests, Docker tests, and drills on the reference system, sound and broken
 	@.ci/test short

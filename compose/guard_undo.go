@@ -52,7 +52,7 @@ func (l undoList) all(ctx context.Context) {
 			l.attempt(ctx, i)
 			failed = failed || u.Error != ""
 		}
-		if !failed || !pause(ctx, wait) {
+		if !failed || !drills.Wait(ctx, wait) {
 			break
 		}
 	}
@@ -103,7 +103,7 @@ func (l undoList) settle(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for pause(ctx, settleLookup) {
+	for drills.Wait(ctx, settleLookup) {
 		for _, i := range open {
 			if there, err := l.units.Present(ctx, l.changes[i].Do); err == nil && there {
 				l.late(ctx, i)
@@ -129,16 +129,4 @@ func graceIn(do drills.Op) time.Duration {
 		return 0
 	}
 	return a.Grace.D()
-}
-
-// pause waits; false when ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

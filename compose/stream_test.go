@@ -206,7 +206,7 @@ func TestGuardClientNoticesALostLease(t *testing.T) {
 				}
 				quit := make(chan struct{})
 				go func() {
-					for tc.beat && pause(t.Context(), time.Second) {
+					for tc.beat && drills.Wait(t.Context(), time.Second) {
 						select {
 						case <-quit:
 							return

@@ -77,7 +77,7 @@ type units struct {
 	api    unitAPI
 	offset func(context.Context) (offset, error)
 	crash  crasher
-	once   *onceBy
+	once   drills.Once
 }
 
 // Units is the actuator of the unit.* verbs. Helpers that a crash needs carry labels of no run: use RunUnits in a run.
@@ -89,7 +89,7 @@ func (e *Engine) RunUnits(run RunLabels) drills.Actuator {
 }
 
 func newUnits(api unitAPI, off func(context.Context) (offset, error), c crasher) *units {
-	return &units{api: api, offset: off, crash: c, once: newOnceBy()}
+	return &units{api: api, offset: off, crash: c}
 }
 
 // Apply performs one op. A do (kill, stop, crash, restart, pause) happens at most once per op id: a second call returns
@@ -106,7 +106,7 @@ func (u *units) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) 
 	case VerbStart, VerbUnpause:
 		return u.undo(ctx, op, a)
 	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause:
-		return u.once.do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
+		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
 	}
 	return drills.Effect{}, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
 }

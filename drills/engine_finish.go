@@ -128,7 +128,7 @@ func (r *run) steadyAgain(ctx context.Context) {
 		if t0 == nil || !now.Before(least) && back && (late || f.notStable(now) == "") {
 			return
 		}
-		pause(ctx, r.Limits.Tick)
+		Wait(ctx, r.Limits.Tick)
 	}
 }
 

@@ -52,7 +52,7 @@ func (r *run) sleepUntil(ctx context.Context, todo []act) {
 	if len(todo) > 0 {
 		d = min(d, max(0, time.Until(todo[0].at)))
 	}
-	pause(ctx, d)
+	Wait(ctx, d)
 }
 
 // done tells whether the observing phase is over: interrupted, stopped, or everything decided.

@@ -131,7 +131,7 @@ func (r *run) wait(ctx context.Context, d time.Duration) bool {
 		if r.interrupted(ctx) {
 			return false
 		}
-		pause(ctx, min(r.Limits.Tick, time.Until(end)))
+		Wait(ctx, min(r.Limits.Tick, time.Until(end)))
 	}
 	return !r.interrupted(ctx)
 }

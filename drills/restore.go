@@ -48,7 +48,7 @@ func tryUndo(ctx context.Context, rt Runtime, c Change) (Effect, error) {
 	var err error
 	for i := range undoAttempts {
 		if i > 0 {
-			if !pause(ctx, undoPause) {
+			if !Wait(ctx, undoPause) {
 				break
 			}
 		}
@@ -81,16 +81,4 @@ func undoAndInspect(ctx context.Context, rt Runtime, c Change, earlier Effect) (
 		return effect, errors.New("the fault is still there after its undo")
 	}
 	return effect, nil
-}
-
-// pause waits, or returns false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

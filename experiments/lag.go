@@ -35,25 +35,13 @@ func lagBehind(ctx context.Context, primary, replica position, again func(contex
 		if replica.offset >= primary.offset {
 			return behind
 		}
-		if try == catchUpTries || !wait(ctx, catchUpEvery) {
+		if try == catchUpTries || !drills.Wait(ctx, catchUpEvery) {
 			behind.time = max(behind.time, estimate)
 			return behind
 		}
 		if p, err := again(ctx); err == nil {
 			replica = p
 		}
-	}
-}
-
-// wait returns false when ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 

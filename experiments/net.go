@@ -57,7 +57,7 @@ type Net struct {
 	log      *zap.Logger
 	onEnd    func(opID, why string)
 
-	once once
+	once drills.Once
 	mu   sync.Mutex
 	cuts map[string]*cut // by target and mark
 }
@@ -85,7 +85,7 @@ func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 		if err := op.Decode(&a); err != nil {
 			return drills.Effect{}, err
 		}
-		return n.once.do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) { return n.partition(ctx, op, a) })
+		return n.once.Do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) { return n.partition(ctx, op, a) })
 	case verbHeal:
 		var a healArgs
 		if err := op.Decode(&a); err != nil {

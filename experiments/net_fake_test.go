@@ -80,7 +80,12 @@ func (p *fakeProcess) say(kind string, data any) {
 
 func (p *fakeProcess) main() {
 	defer close(p.out)
-	spec := <-p.in
+	var spec drills.Frame
+	select {
+	case spec = <-p.in:
+	case <-p.closed:
+		return
+	}
 	var kind struct{ Kind string }
 	if err := json.Unmarshal(spec.Data, &kind); err != nil {
 		p.h.t.Error(err)

@@ -111,8 +111,9 @@ func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, e
 	for first := true; ; first = false {
 		there, read, err := n.inspect(ctx, target, mark)
 		switch {
-		case err != nil:
+		case err != nil && (first || ctx.Err() == nil):
 			return drills.Effect{}, fmt.Errorf("%s: %w", verbHeal, err)
+		case err != nil: // the time was over while it looked once more: what it saw before stands
 		case !there && first:
 			return absent(read, "there is no such partition, or its target is not running"), nil
 		case !there:
@@ -121,6 +122,8 @@ func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, e
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // both may have come
 			return drills.Effect{}, drills.Errorf(drills.Residual, "end the simulacro process that holds it, or remove its helper container",
 				"the partition is still in force: the helper of another process holds it and keeps its lease")
 		}

@@ -16,7 +16,7 @@ import (
 type Patroni struct {
 	rest patroniREST
 	log  *zap.Logger
-	once once
+	once drills.Once
 }
 
 // NewPatroni reaches members through dial.

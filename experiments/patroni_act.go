@@ -42,7 +42,7 @@ func (p *Patroni) Apply(ctx context.Context, op drills.Op) (drills.Effect, error
 	if err := op.Decode(&a); err != nil {
 		return drills.Effect{}, err
 	}
-	return p.once.do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) {
+	return p.once.Do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) {
 		e, err := p.move(ctx, path, a)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", op.Verb, err)

@@ -20,7 +20,7 @@ type Sentinel struct {
 	conns  redisConns
 	expand Expand
 	log    *zap.Logger
-	once   once
+	once   drills.Once
 }
 
 // NewSentinel reaches nodes through dial; expand resolves the data nodes' password.

@@ -49,7 +49,7 @@ func (s *Sentinel) Apply(ctx context.Context, op drills.Op) (drills.Effect, erro
 	if err := op.Decode(&a); err != nil {
 		return drills.Effect{}, err
 	}
-	return s.once.do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) {
+	return s.once.Do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) {
 		e, err := s.failover(ctx, a)
 		if err != nil {
 			err = fmt.Errorf("%s: %w", op.Verb, err)
@@ -109,7 +109,7 @@ func watchMove(ctx context.Context, within time.Duration, look func(context.Cont
 		if to, ok := look(ctx); ok {
 			return to, time.Now().UTC()
 		}
-		if !wait(ctx, movePoll) {
+		if !drills.Wait(ctx, movePoll) {
 			return "", time.Time{}
 		}
 	}

@@ -167,7 +167,7 @@ func (a *canaryAgent) write(ctx context.Context) (halt func()) {
 	} //nolint:gosec // a phase, not a secret
 	wg.Go(func() { sch.run(ctx, a.store, a.report) })
 	wg.Go(func() {
-		for pause(ctx, flushEvery) {
+		for drills.Wait(ctx, flushEvery) {
 			_ = a.flush()
 		}
 	})

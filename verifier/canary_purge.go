@@ -16,13 +16,13 @@ func (a *canaryAgent) purge(ctx context.Context, job readJob) purged {
 		if proof = a.purgeOnce(ctx, job.Members); proof == "" {
 			break
 		}
-		if time.Now().After(deadline) || !pause(ctx, convergePoll) {
+		if time.Now().After(deadline) || !drills.Wait(ctx, convergePoll) {
 			return purged{Proof: proof}
 		}
 	}
 	for deadline := time.Now().Add(proofWithin); ; {
 		proof, gone := a.proof(ctx, job.Members)
-		if gone || time.Now().After(deadline) || !pause(ctx, convergePoll) {
+		if gone || time.Now().After(deadline) || !drills.Wait(ctx, convergePoll) {
 			return purged{OK: gone, Proof: proof}
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/eevans-d/simulacro/drills"
 )
 
 // standing is what a member says of itself.
@@ -30,7 +32,7 @@ func converge(ctx context.Context, members []MemberAddr, within time.Duration, a
 		if one && target < 0 {
 			target = now[lead].offset
 		}
-		if one && inStep(now, lead, target) || time.Now().After(deadline) || !pause(ctx, convergePoll) {
+		if one && inStep(now, lead, target) || time.Now().After(deadline) || !drills.Wait(ctx, convergePoll) {
 			return now
 		}
 	}

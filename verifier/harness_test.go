@@ -169,7 +169,7 @@ func (e *events) edges(probe string) []drills.Edge {
 // wait lets real time pass: the agents run against real sockets.
 func wait(t *testing.T, d time.Duration) {
 	t.Helper()
-	if !pause(t.Context(), d) {
+	if !drills.Wait(t.Context(), d) {
 		t.Fatal("test ended while waiting")
 	}
 }

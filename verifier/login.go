@@ -76,7 +76,7 @@ func (s *session) keep(ctx context.Context, opened func()) {
 		case <-t.C:
 		case <-s.renew:
 			t.Stop()
-			if !pause(ctx, loginRetry) { // a server that refuses every token must not be hammered
+			if !drills.Wait(ctx, loginRetry) { // a server that refuses every token must not be hammered
 				return
 			}
 		}

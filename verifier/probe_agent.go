@@ -146,7 +146,7 @@ func (a *probeAgent) report(probe int, s Sample) {
 
 // flushUntil sends batches until ctx is done and the last probe has reported.
 func (a *probeAgent) flushUntil(ctx context.Context, probes *sync.WaitGroup) error {
-	for pause(ctx, flushEvery) {
+	for drills.Wait(ctx, flushEvery) {
 		if err := a.flush(); err != nil {
 			return err
 		}

@@ -188,7 +188,7 @@ func (p *Probes) take(f drills.Frame, dec *decoder, all []*series) error {
 
 // Baseline states each probe's behaviour over a window that has just passed, once the probes sent in it have ended.
 func (p *Probes) Baseline(ctx context.Context, window drills.Interval) ([]drills.Event, error) {
-	if !pause(ctx, time.Until(window.To.Add(p.stragglers()))) {
+	if !drills.Wait(ctx, time.Until(window.To.Add(p.stragglers()))) {
 		return nil, ctx.Err()
 	}
 	var out []drills.Event

@@ -170,20 +170,8 @@ func (s *sentinels) watch(ctx context.Context, opened func(), moved func(from, t
 			}
 			last = addr
 		}
-		if !pause(ctx, sentinelPoll) {
+		if !drills.Wait(ctx, sentinelPoll) {
 			return
 		}
-	}
-}
-
-// pause waits and tells whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

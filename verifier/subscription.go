@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/eevans-d/simulacro/drills"
 )
 
 const (
@@ -63,7 +65,7 @@ func (s *subscription) keep(ctx context.Context, opened func()) {
 		s.set(false, why)
 		s.owner.broke(why)
 		opened()
-		if !pause(ctx, wait) {
+		if !drills.Wait(ctx, wait) {
 			return
 		}
 		wait = min(2*wait, wsBackoffMax)
@@ -107,7 +109,7 @@ func (s *subscription) read(ctx context.Context, conn *websocket.Conn) error {
 	defer cancel(nil)
 	defer func() { _ = conn.CloseNow() }()
 	pinger.Go(func() {
-		for pause(ctx, wsPingEvery) {
+		for drills.Wait(ctx, wsPingEvery) {
 			pingCtx, stop := context.WithTimeout(ctx, wsPingEvery)
 			err := conn.Ping(pingCtx)
 			stop()

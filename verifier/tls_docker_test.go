@@ -209,7 +209,7 @@ func lossless(t *testing.T, c *Canary) {
 	if err := c.Start(t.Context(), func(drills.Event) {}); err != nil {
 		t.Fatal(err)
 	}
-	pause(t.Context(), time.Second)
+	drills.Wait(t.Context(), time.Second)
 	if err := c.ReadBack(t.Context(), drills.Timing{}); err != nil {
 		t.Fatal(err)
 	}
@@ -232,6 +232,6 @@ func probeKept(t *testing.T, c checker, timeout time.Duration) result {
 	go func() { defer close(done); k.keep(ctx, func() { once.Do(func() { close(opened) }) }) }()
 	defer func() { cancel(); <-done }()
 	<-opened
-	pause(ctx, dialSpacing) // a pool that has just been refused waits so long before it dials again
+	drills.Wait(ctx, dialSpacing) // a pool that has just been refused waits so long before it dials again
 	return probeOnce(t, c, timeout)
 }

@@ -109,7 +109,7 @@ func (s *session) collect(ctx context.Context, crashed bool) ([]string, error) {
 		if drills.CodeOf(err) != drills.Locked || !crashed || time.Since(begin) > guardEnds {
 			return guardLines(said), err
 		}
-		if !wait(ctx, 250*time.Millisecond) {
+		if !drills.Wait(ctx, 250*time.Millisecond) {
 			return nil, err
 		}
 	}

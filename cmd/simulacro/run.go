@@ -87,7 +87,7 @@ func (a *app) runDrills(ctx context.Context, refs []string, f runFlags) error {
 	var results []result
 	var codes []int
 	for i, j := range jobs {
-		if i > 0 && !wait(ctx, sys.Limits.CoolDown.D()) {
+		if i > 0 && !drills.Wait(ctx, sys.Limits.CoolDown.D()) {
 			break
 		}
 		r := a.runOne(ctx, sys, j)
@@ -107,17 +107,6 @@ func parsePurpose(s string) (drills.Purpose, error) {
 		return p, nil
 	}
 	return "", drills.Errorf(drills.Usage, "use ad-hoc, ci, retest or scheduled", "%q is not a purpose", s)
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // runOne is one run from its directory to its reports. The result's error is our own failure.

@@ -26,6 +26,9 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	if os.Getenv("SIMULACRO_NO_DOCKER") != "" {
+		t.Skip("needs root and the kernel, as the Docker tests do; not run with SIMULACRO_NO_DOCKER")
+	}
 	l := &lab{t: t, target: fmt.Sprintf("simt%d", os.Getpid()), peer: fmt.Sprintf("simp%d", os.Getpid())}
 	if out, err := exec.Command("ip", "netns", "add", l.target).CombinedOutput(); err != nil {
 		why := fmt.Sprintf("cannot make a network namespace: %v: %s", err, out)

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -59,26 +57,6 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		if code := run(context.Background(), args, vars(nil), &out); code != 2 || !strings.Contains(out.String(), name) {
 			t.Errorf("run(%v) = %d, %q", args, code, out.String())
 		}
-	}
-}
-
-func TestHealthcheck(t *testing.T) {
-	t.Parallel()
-	status := http.StatusOK
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
-	defer srv.Close()
-	listen := vars(map[string]string{"LISTEN": strings.TrimPrefix(srv.URL, "http://")})
-	var out bytes.Buffer
-	if code := run(t.Context(), []string{"healthcheck"}, listen, &out); code != 0 {
-		t.Errorf("healthy: exit %d %s", code, &out)
-	}
-	status = http.StatusServiceUnavailable
-	if code := run(t.Context(), []string{"healthcheck", srv.URL + "/ready"}, listen, &out); code != 1 || !strings.Contains(out.String(), "503") {
-		t.Errorf("unhealthy: exit %d %s", code, &out)
-	}
-	srv.Close()
-	if code := run(t.Context(), []string{"healthcheck"}, listen, &out); code != 1 {
-		t.Errorf("not there: exit %d", code)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Command api is the reference system's stand-in for GRUPO_GAD's API: REST and WebSocket over
 // PostgreSQL/PostGIS and Redis, with the recovery mechanisms that the drills exercise and named defects
-// that take them away. `api healthcheck [url]` asks a running one, for images without a shell.
+// that take them away.
 package main
 
 import (
@@ -26,11 +26,8 @@ func main() {
 // run is the program; its result is the exit code: 0 stopped as asked, 1 failed, 2 wrong arguments or
 // environment.
 func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "healthcheck" {
-		return healthcheck(ctx, args[1:], getenv, stderr)
-	}
 	if len(args) > 0 {
-		fmt.Fprintf(stderr, "unknown argument %q; usage: api [healthcheck [url]]\n", args[0])
+		fmt.Fprintf(stderr, "unknown argument %q; api takes none\n", args[0])
 		return 2
 	}
 	c, err := loadConfig(getenv)

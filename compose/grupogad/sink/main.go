@@ -1,6 +1,5 @@
 // Command sink receives Alertmanager's notifications and remembers when each arrived, so that a drill
-// can say when a person would have been told. `sink healthcheck [url]` asks a running one, for images
-// without a shell.
+// can say when a person would have been told.
 //
 // Environment: LISTEN (:8080), SINK_DIR (a directory such as /data; notifications are also appended to
 // notifications.jsonl there and read back at start; empty means memory only), SINK_KEEP (10000).
@@ -35,12 +34,9 @@ func main() {
 // environment.
 func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
 	listen := orDefault(getenv("LISTEN"), ":8080")
-	if len(args) > 0 && args[0] == "healthcheck" {
-		return healthcheck(ctx, args[1:], listen, stderr)
-	}
 	keep, err := strconv.Atoi(orDefault(getenv("SINK_KEEP"), "10000"))
 	if len(args) > 0 || err != nil || keep < 1 {
-		fmt.Fprintln(stderr, "usage: sink [healthcheck [url]]; SINK_KEEP must be a number above 0")
+		fmt.Fprintln(stderr, "sink takes no arguments; SINK_KEEP must be a number above 0")
 		return 2
 	}
 	log := newLogger(stderr).Named("sink")
@@ -86,31 +82,4 @@ func serve(ctx context.Context, listen string, rec *recorder, log *zap.Logger) e
 		err = errors.Join(err, served)
 	}
 	return err
-}
-
-// healthcheck exits 0 when url (by default this container's own /health) answers 200 within 3 s.
-func healthcheck(ctx context.Context, args []string, listen string, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	_, port, _ := net.SplitHostPort(listen) // a bad address fails below, with its text in the message
-	url := "http://127.0.0.1:" + port + "/health"
-	if len(args) > 0 {
-		url = args[0]
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 2
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return 1
-	}
-	defer resp.Body.Close() // read only, and the process ends
-	if resp.StatusCode != http.StatusOK {
-		fmt.Fprintln(stderr, url, resp.Status)
-		return 1
-	}
-	return 0
 }

@@ -166,8 +166,12 @@ func TestRunServesAndStops(t *testing.T) {
 	done := make(chan int, 1)
 	go func() { done <- run(ctx, nil, env, &out) }()
 	healthy := func() bool {
-		var quiet bytes.Buffer
-		return run(t.Context(), []string{"healthcheck"}, env, &quiet) == 0
+		res, err := http.Get("http://" + addr + "/health")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
 	}
 	for end := time.Now().Add(5 * time.Second); !healthy(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
