@@ -11,8 +11,11 @@ import (
 func TestShippedDrills(t *testing.T) {
 	e2e(t, true)
 	for _, args := range [][]string{
-		{"api-kill"}, {"postgis-switchover"}, {"postgis-primary-partition"},
-		{"member-pause", "--component", "proxy"}, {"member-kill", "--component", "proxy"},
+		{"api-kill"},
+		{"postgis-switchover"},
+		{"postgis-primary-partition"},
+		{"member-pause", "--component", "proxy"},
+		{"member-kill", "--component", "proxy"},
 	} {
 		t.Run(args[0], func(t *testing.T) {
 			whole(t)
