@@ -48,6 +48,23 @@ func (l *launcher) Start(ctx context.Context, p drills.Place, argv []string) (dr
 	})
 }
 
+// HostLauncher starts processes beside the orchestrator only, and needs no engine. An empty Binary is this executable.
+type HostLauncher struct {
+	Binary string
+	Log    *zap.Logger
+}
+
+// Start runs the binary with argv. Any place but the host is refused.
+func (l HostLauncher) Start(ctx context.Context, p drills.Place, argv []string) (drills.Stream, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if p.Kind != drills.PlaceHost {
+		return nil, drills.Errorf(drills.Blocked, "", "there is no engine here to start something in %s", p.Kind)
+	}
+	return startProcess(newBinary(l.Binary).path, argv, l.Log.Named(nameOf(p)))
+}
+
 // launch is one container to start.
 type launch struct {
 	name   string

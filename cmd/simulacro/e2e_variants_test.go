@@ -115,6 +115,7 @@ func TestBadInputTouchesNothing(t *testing.T) {
 		{"no such profile", []string{"--system", refSystem, "--profile", "gold", "run", "redis-primary-kill"}, 2, "gold"},
 		{"bad purpose", []string{"--system", refSystem, "run", "--purpose", "fun", "redis-primary-kill"}, 2, "fun"},
 		{"bad gate", []string{"--runs", t.TempDir(), "report", "--gate", "strict>95"}, 2, "strict>=95%"},
+		{"bad calibration", []string{"calibrate", "--faults", "flood", "--rates", "0"}, 2, `there is no fault "flood"`},
 		{"no such run", []string{"--runs", t.TempDir(), "report", "nothing"}, 2, "nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -178,7 +178,7 @@ func (a *app) opened(sys *drills.System, j job, dir *journal.Run) drills.Opened 
 	return drills.Opened{
 		Schema: drills.Schema, Run: dir.ID(), Purpose: j.purpose, Slot: j.slot, Profile: a.profile, Operator: operator(), Tool: version,
 		Host: hostFacts(), Drill: j.drill, System: sys, Objectives: sys.ObjectivesOf(j.drill.Component, a.profile),
-		Calibration: "not calibrated on this host (simulacro calibrate comes later): the intervals hold the probes' own resolution and lateness",
+		Calibration: a.calibration(),
 	}
 }
 

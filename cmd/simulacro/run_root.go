@@ -63,7 +63,7 @@ func (a *app) root() *cobra.Command {
 		return drills.Wrap(drills.Usage, err, "the command line", "see --help")
 	})
 	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.listCmd(), a.doctorCmd(), a.initCmd(), a.statusCmd(), a.abortCmd(),
-		a.haltCmd(), a.resumeCmd(), a.restoreCmd(), a.serveCmd(), a.calendarCmd(), a.reportCmd(), a.verifyCmd(), a.versionCmd(), agentCmd())
+		a.haltCmd(), a.resumeCmd(), a.restoreCmd(), a.serveCmd(), a.calendarCmd(), a.reportCmd(), a.verifyCmd(), a.calibrateCmd(), a.versionCmd(), agentCmd())
 	return root
 }
 

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/eevans-d/simulacro/compose"
+	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/verifier/calibrate"
+)
+
+// calibrationFile, in the runs folder, has the figures of the last calibration on this host.
+const calibrationFile = "calibration.json"
+
+func (a *app) calibrateCmd() *cobra.Command {
+	var faults []string
+	var rates []int
+	var outages, parallel int
+	c := &cobra.Command{
+		Use: "calibrate", Short: "Measure the error of the probes themselves, on this host, now", Args: cobra.NoArgs,
+		Long: "Takes a server of its own down and up at instants that it knows exactly, measures the outages with the same prober that\n" +
+			"drills use, and prints how far off it was and how often its interval held the truth. Touches no system. The figures are\n" +
+			"kept in the runs folder, and every later report there states them.",
+	}
+	c.Flags().StringSliceVar(&faults, "faults", names(calibrate.Faults()), "which kinds of outage")
+	c.Flags().IntSliceVar(&rates, "rates", []int{20, 50}, "probes a second")
+	c.Flags().IntVar(&outages, "outages", 300, "outages per fault and rate")
+	c.Flags().IntVar(&parallel, "parallel", 15, "servers and probes at the same time")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := calibrateConfig(faults, rates, outages, parallel)
+		if err != nil {
+			return err
+		}
+		cfg.Launcher = compose.HostLauncher{Binary: a.binary, Log: a.logger()}
+		cfg.Log = a.logger().Named("calibrate")
+		if !a.asJSON {
+			cfg.Progress = func(r calibrate.Result) { a.printf("%s\n", calibrationLine(r)) }
+		}
+		results, err := calibrate.Run(c.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		return a.calibrated(calibrate.Calibration{Schema: calibrate.Schema, At: time.Now().UTC(), Host: hostFacts(), Results: results})
+	}
+	return c
+}
+
+func names(fs []calibrate.Fault) []string {
+	var out []string
+	for _, f := range fs {
+		out = append(out, string(f))
+	}
+	return out
+}
+
+func calibrateConfig(faults []string, rates []int, outages, parallel int) (calibrate.Config, error) {
+	var cfg calibrate.Config
+	var errs []error
+	bad := func(hint, format string, args ...any) {
+		errs = append(errs, drills.Errorf(drills.Usage, hint, format, args...))
+	}
+	for _, f := range faults {
+		if !slices.Contains(names(calibrate.Faults()), f) {
+			bad("one of "+strings.Join(names(calibrate.Faults()), ", "), "there is no fault %q to calibrate with", f)
+		}
+		cfg.Faults = append(cfg.Faults, calibrate.Fault(f))
+	}
+	for _, r := range rates {
+		if r < 1 || r > 200 {
+			bad("--rates 20,50", "a rate must be from 1 to 200 probes a second, found %d", r)
+			continue
+		}
+		cfg.Every = append(cfg.Every, time.Second/time.Duration(r))
+	}
+	if outages < 1 || parallel < 1 || parallel > 50 {
+		bad("--outages 300 --parallel 15", "at least 1 outage, and from 1 to 50 at the same time")
+	}
+	cfg.Outages, cfg.Parallel = outages, parallel
+	return cfg, errors.Join(errs...)
+}
+
+// calibrated keeps and prints the figures.
+func (a *app) calibrated(c calibrate.Calibration) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(a.runs, 0o755) //nolint:gosec // evidence is for everybody to read
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(a.runs, calibrationFile), append(b, '\n'), 0o644) //nolint:gosec // as above
+	}
+	if err != nil {
+		return drills.Wrap(drills.Internal, err, "keep the calibration", "is the runs folder writable?")
+	}
+	if a.asJSON {
+		a.json(c)
+		return nil
+	}
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"fault", "rate", "outages", "error p50", "p99", "max", "interval held", "end held", "width p50", "missed", "invented", "late p99", "FIFO"})
+	for _, r := range c.Results {
+		t.AppendRow(table.Row{
+			r.Fault, rate(r), r.Outages, ms(r.P50), ms(r.P99), ms(r.Max), heldText(r.Held, r.Outages), heldText(r.EndHeld, r.Outages),
+			ms(r.Width), r.Missed, r.Invented, ms(r.Late), r.Realtime,
+		})
+	}
+	a.printf("%s\nkept in %s; host: %s\n", t.Render(), filepath.Join(a.runs, calibrationFile), hostText(c.Host))
+	return nil
+}
+
+func calibrationLine(r calibrate.Result) string {
+	return fmt.Sprintf("%s at %s: %d outages, error p50 %s, p99 %s, interval held %s", r.Fault, rate(r), r.Outages, ms(r.P50), ms(r.P99), heldText(r.Held, r.Outages))
+}
+
+func rate(r calibrate.Result) string {
+	return fmt.Sprintf("%g/s", float64(time.Second)/float64(r.Every))
+}
+
+func ms(d drills.Duration) string { return fmt.Sprintf("%.1f ms", d.D().Seconds()*1000) }
+
+func heldText(n, of int) string {
+	if of == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d of %d (%.1f%%)", n, of, 100*float64(n)/float64(of))
+}
+
+func hostText(h map[string]string) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(h)) {
+		if k != "pid" {
+			parts = append(parts, k+" "+h[k])
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// calibration is the sentence that reports state: the last calibration that is kept beside the runs, if it was on this host.
+func (a *app) calibration() string {
+	const none = "not calibrated on this host (simulacro calibrate): the intervals hold the probes' own resolution and lateness"
+	b, err := os.ReadFile(filepath.Join(a.runs, calibrationFile))
+	var c calibrate.Calibration
+	if err != nil || json.Unmarshal(b, &c) != nil || c.Schema != calibrate.Schema || c.Host["hostname"] != hostFacts()["hostname"] {
+		return none
+	}
+	var parts []string
+	for _, r := range c.Results {
+		parts = append(parts, fmt.Sprintf("%s at %s error p99 %s, interval held %s", r.Fault, rate(r), ms(r.P99), heldText(r.Held, r.Outages)))
+	}
+	return c.At.Format("2006-01-02") + ", against outages of known length: " + strings.Join(parts, "; ")
+}
