@@ -33,8 +33,8 @@ const ordinary = 0.999
 //     the system was up when it was sent; the first bad one failed, so the system went down before it would have been
 //     answered. The time in flight is at most Typical plus the prober's own lateness, and at most until it failed.
 //   - End = [send of the last bad, first answer]. In a freeze requests are held and answered together at its end: the
-//     held ones were sent while it was still frozen, so the last of their sends bounds the end from below and the
-//     earliest of their answers from above.
+//     held ones were sent while it was still frozen, so the last of their sends bounds the end from below (see also
+//     lastHeld) and the earliest of their answers from above.
 func Outages(samples []Sample, base float64, opt BracketOptions) []drills.Outage {
 	f := newFinder(samples, base, opt)
 	var out []drills.Outage
@@ -210,7 +210,22 @@ func (f *finder) finish(last int) drills.Interval {
 			from = f.s[i].Send
 		}
 	}
+	if f.ice[last] {
+		from = max(from, f.lastHeld(last, to))
+	}
 	return f.interval(min(from, to), to)
+}
+
+// lastHeld is when the last request was sent that a freeze held for so short that its latency alone does not show it: sent
+// before the freeze's first answer, and not answered before that although ordinary answers take less (99 % of them).
+func (f *finder) lastHeld(last int, to int64) int64 {
+	sent := int64(math.MinInt64)
+	for i := last + 1; i < len(f.s) && f.s[i].Send < to-int64(f.opt.Typical); i++ {
+		if f.s[i].Done >= to {
+			sent = f.s[i].Send
+		}
+	}
+	return sent
 }
 
 func (f *finder) interval(from, to int64) drills.Interval {

@@ -123,6 +123,19 @@ func TestOutages(t *testing.T) {
 	}
 }
 
+// The last requests of a freeze wait for less than what counts as held; that they were not answered before its end shows
+// that it still lasted when they were sent.
+func TestTheLastRequestsOfAFreeze(t *testing.T) {
+	t.Parallel()
+	opt := storyOptions()
+	opt.Held = 100 * time.Millisecond // of hhhhH, two are below
+	got := Outages(story(g(30)+"hhhhH"+g(30)), 1, opt)
+	last := testClock.Time(testClock.Mono + 34*int64(testPeriod))
+	if len(got) != 1 || got[0].Kind != drills.Frozen || got[0].Bad != 3 || !got[0].End.From.Equal(last) || !got[0].End.To.Equal(last.Add(30*time.Millisecond)) {
+		t.Errorf("%+v, want an end between %s and 30 ms later", got, last)
+	}
+}
+
 // Few enough failures for the window, but a streak of them: the system is not back yet.
 func TestASecondStreakWithinTheWindow(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -32,12 +33,15 @@ func needDocker(t *testing.T) {
 	c, err := net.DialTimeout("unix", "/var/run/docker.sock", time.Second)
 	if err == nil {
 		_ = c.Close()
+		err = exec.Command("docker", "image", "inspect", "gad/redis:dev", "gad/patroni:dev").Run() // make images
+	}
+	if err == nil {
 		return
 	}
 	if os.Getenv("SIMULACRO_REQUIRE_DOCKER") != "" {
-		t.Fatalf("SIMULACRO_REQUIRE_DOCKER is set and there is no engine: %v", err)
+		t.Fatalf("SIMULACRO_REQUIRE_DOCKER is set and there is no engine, or not the images of make images: %v", err)
 	}
-	t.Skipf("no Docker engine: %v", err)
+	t.Skipf("no Docker engine, or not the images of make images: %v", err)
 }
 
 // authority signs certificates for the name store.test.
@@ -125,7 +129,7 @@ const redisTLS = "--port 0 --tls-ca-cert-file /tls/ca.pem --tls-cert-file /tls/c
 // to and read back; who trusts another authority, or comes without TLS, is refused by them.
 func TestRealStoresOverTLS(t *testing.T) {
 	needDocker(t)
-	t.Parallel()
+	t.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") // its reaper is an image from a registry; every container has its own clean-up here
 	a := newAuthority(t)
 	cert, key := a.leaf("simulacro")
 	trusted := &drills.TLS{CA: a.ca, Cert: cert, Key: key, ServerName: "store.test"}
