@@ -61,7 +61,7 @@ func lateness(samples []Sample) (p99, most drills.Duration) {
 	for i, s := range samples {
 		late[i] = s.Late()
 	}
-	return drills.Duration(quantile(late, 0.99)), drills.Duration(slices.Max(late))
+	return drills.Duration(Quantile(late, 0.99)), drills.Duration(slices.Max(late))
 }
 
 // gap is the longest time between samples that say something: throttled and similar ones leave a hole too.

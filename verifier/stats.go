@@ -8,8 +8,8 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 )
 
-// quantile is the nearest-rank quantile of values in any order; zero of none.
-func quantile(v []time.Duration, q float64) time.Duration {
+// Quantile is the nearest-rank quantile of values in any order; zero of none.
+func Quantile(v []time.Duration, q float64) time.Duration {
 	if len(v) == 0 {
 		return 0
 	}
@@ -35,9 +35,9 @@ func summarise(samples []Sample) summary {
 		}
 	}
 	out.share = share(out.count)
-	out.p50 = drills.Duration(quantile(out.good, 0.50))
-	out.p95 = drills.Duration(quantile(out.good, 0.95))
-	out.p99 = drills.Duration(quantile(out.good, 0.99))
+	out.p50 = drills.Duration(Quantile(out.good, 0.50))
+	out.p95 = drills.Duration(Quantile(out.good, 0.95))
+	out.p99 = drills.Duration(Quantile(out.good, 0.99))
 	return out
 }
 

@@ -56,11 +56,11 @@ func TestQuantile(t *testing.T) {
 	t.Parallel()
 	v := []time.Duration{5, 1, 4, 2, 3}
 	for q, want := range map[float64]time.Duration{0: 1, 0.2: 1, 0.5: 3, 0.95: 5, 1: 5} {
-		if got := quantile(v, q); got != want {
+		if got := Quantile(v, q); got != want {
 			t.Errorf("quantile %v = %v, want %v", q, got, want)
 		}
 	}
-	if quantile(nil, 0.5) != 0 {
+	if Quantile(nil, 0.5) != 0 {
 		t.Error("quantile of nothing")
 	}
 }

@@ -145,13 +145,13 @@ func hostText(h map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// calibration is the sentence that reports state: the last calibration that is kept beside the runs, if it was on this host.
+// calibration is the sentence that reports state: the last calibration that is kept beside the runs, if it was on this host,
+// else empty: reports know what to say then.
 func (a *app) calibration() string {
-	const none = "not calibrated on this host (simulacro calibrate): the intervals hold the probes' own resolution and lateness"
 	b, err := os.ReadFile(filepath.Join(a.runs, calibrationFile))
 	var c calibrate.Calibration
 	if err != nil || json.Unmarshal(b, &c) != nil || c.Schema != calibrate.Schema || c.Host["hostname"] != hostFacts()["hostname"] {
-		return none
+		return ""
 	}
 	var parts []string
 	for _, r := range c.Results {

@@ -1,11 +1,11 @@
 package calibrate
 
 import (
-	"math"
 	"slices"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/verifier"
 )
 
 // Truth is one outage as the server made it: the instants (CLOCK_MONOTONIC, nanoseconds) between which it went down and
@@ -84,14 +84,6 @@ func meet(a, b drills.Interval) bool { return !a.To.Before(b.From) && !b.To.Befo
 
 // close computes the quantiles (nearest rank).
 func (r *Result) close() {
-	r.P50, r.P99, r.Max = quantile(r.errors, 0.5), quantile(r.errors, 0.99), quantile(r.errors, 1)
-	r.Width = quantile(r.widths, 0.5)
-}
-
-func quantile(v []time.Duration, q float64) drills.Duration {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(v))
-	return drills.Duration(s[max(int(math.Ceil(q*float64(len(s))))-1, 0)])
+	at := func(v []time.Duration, q float64) drills.Duration { return drills.Duration(verifier.Quantile(v, q)) }
+	r.P50, r.P99, r.Max, r.Width = at(r.errors, 0.5), at(r.errors, 0.99), at(r.errors, 1), at(r.widths, 0.5)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +44,7 @@ type server struct {
 	mu      sync.Mutex
 	l       net.Listener
 	conns   map[net.Conn]bool
-	mode    Fault // "": up
+	mode    Fault // Blackhole, Freeze or Slow; "": up, or nobody listens
 	release chan struct{}
 	work    sync.WaitGroup
 }
@@ -100,7 +99,7 @@ func (s *server) serve(c net.Conn) {
 	for {
 		mode, release := s.answered(c)
 		switch mode {
-		case "", Flap:
+		case "":
 			return
 		case Blackhole:
 			_, _ = in.ReadByte() // until the client gives up
@@ -207,4 +206,4 @@ func (s *server) close() {
 }
 
 // url is what the probe asks.
-func (s *server) url() string { return "http://" + strings.TrimSpace(s.addr) + "/" }
+func (s *server) url() string { return "http://" + s.addr + "/" }
