@@ -41,6 +41,7 @@ test-all: build ## the long form: every variant, and 20 kills at random moments
 
 lint: $(GOLANGCI_LINT) ## golangci-lint with gofumpt
 	@$(GOLANGCI_LINT) run ./...
+	@cd verifier/load/bench && go vet ./... # a module of its own
 
 $(GOLANGCI_LINT):
 	@echo "building golangci-lint $(GOLANGCI_LINT_VERSION) (once)"
@@ -48,8 +49,8 @@ $(GOLANGCI_LINT):
 
 tools: $(GOLANGCI_LINT)
 
-bench: ## benchmarks of what has to be fast
-	@go test -run '^$$' -bench . -benchmem ./...
+bench: ## every performance goal, measured against other tools: docs/PERFORMANCE.md (SHORT=1 only checks; ONLY=http-rate,...)
+	@cd verifier/load/bench && go build -o $(CURDIR)/.state/bench . && cd $(CURDIR) && .state/bench $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short,$(if $(ONLY),,--out docs/PERFORMANCE.md))
 
 clean: ## remove what the builds made (not runs)
 	@rm -rf bin .state

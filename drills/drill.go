@@ -30,6 +30,7 @@ type Requirement struct {
 type SteadyState struct {
 	For    Duration         `json:"for" yaml:"for"`
 	Probes map[string]Share `json:"probes,omitempty" yaml:"probes"`
+	SLOs   string           `json:"slos,omitempty" yaml:"slos"` // met: the drilled component's must be; default: those that are missed are told
 }
 
 // Share is a least success share, 0..1, written ">= 99%" in files.
@@ -69,13 +70,17 @@ type Recovery struct {
 
 // Expect is what must follow. Every part is optional; the component's objectives are always judged.
 type Expect struct {
-	RoleMoved *RoleMoved `json:"role-moved,omitempty" yaml:"role-moved"`
-	RTA       *MaxTime   `json:"rta,omitempty" yaml:"rta"`
-	Loss      *Loss      `json:"loss,omitempty" yaml:"loss"`
-	Rejoin    *Within    `json:"rejoin,omitempty" yaml:"rejoin"`
-	Alerts    *Alerts    `json:"alerts,omitempty" yaml:"alerts"`
-	During    []During   `json:"during,omitempty" yaml:"during"`
-	Load      *LoadBound `json:"load,omitempty" yaml:"load"`
+	RoleMoved   *RoleMoved      `json:"role-moved,omitempty" yaml:"role-moved"`
+	RTA         *MaxTime        `json:"rta,omitempty" yaml:"rta"`
+	Loss        Losses          `json:"loss,omitempty" yaml:"loss"` // one bound or a list of them
+	Rejoin      *Within         `json:"rejoin,omitempty" yaml:"rejoin"`
+	Alerts      *Alerts         `json:"alerts,omitempty" yaml:"alerts"`
+	During      []During        `json:"during,omitempty" yaml:"during"`
+	Load        *LoadBound      `json:"load,omitempty" yaml:"load"`
+	Contract    *Contract       `json:"contract,omitempty" yaml:"contract"`
+	SLOs        *SLOExpect      `json:"slos,omitempty" yaml:"slos"`
+	Breakers    []BreakerExpect `json:"breakers,omitempty" yaml:"breakers"`
+	Consistency *Consistency    `json:"consistency,omitempty" yaml:"consistency"`
 }
 
 // RoleMoved expects that the role ends up on another member within a time of T0.
@@ -89,6 +94,12 @@ type RoleMoved struct {
 // MaxTime is a regression bound on a measured time (the objective itself is in the system file).
 type MaxTime struct {
 	Max Duration `json:"max" yaml:"max"`
+}
+
+// Consistency expects that a register canary's history is linearizable. Without it, a history that is not is a finding.
+type Consistency struct {
+	Canary  string `json:"canary" yaml:"canary"`
+	AtLeast string `json:"at-least" yaml:"at-least"` // linearizable
 }
 
 // Loss bounds the acknowledged canary writes that may be lost.
@@ -135,13 +146,26 @@ type During struct {
 
 // LoadBound bounds what a load step of the drill must achieve.
 type LoadBound struct {
-	Step        string   `json:"step" yaml:"step"`
-	Connected   Share    `json:"connected,omitempty" yaml:"connected"`     // share of the wanted connections that were held
-	Delivered   Share    `json:"delivered,omitempty" yaml:"delivered"`     // share of expected frames that arrived
-	P95         Duration `json:"p95,omitempty" yaml:"p95"`                 // delivery latency
-	P99         Duration `json:"p99,omitempty" yaml:"p99"`                 //
-	Drops       *int     `json:"max-drops,omitempty" yaml:"max-drops"`     // connections dropped by the target
-	Reconnected Share    `json:"reconnected,omitempty" yaml:"reconnected"` // of the dropped ones
+	Step        string      `json:"step" yaml:"step"`
+	Connected   Share       `json:"connected,omitempty" yaml:"connected"`     // share of the wanted connections that were held
+	Delivered   Share       `json:"delivered,omitempty" yaml:"delivered"`     // share of expected frames that arrived
+	P95         Duration    `json:"p95,omitempty" yaml:"p95"`                 // delivery latency
+	P99         Duration    `json:"p99,omitempty" yaml:"p99"`                 //
+	Drops       *int        `json:"max-drops,omitempty" yaml:"max-drops"`     // connections dropped by the target
+	Reconnected Share       `json:"reconnected,omitempty" yaml:"reconnected"` // of the dropped ones
+	BackWithin  Duration    `json:"back-within,omitempty" yaml:"back-within"` // after many ended at once, until as many are open again
+	Rate        Share       `json:"rate,omitempty" yaml:"rate"`               // of the wanted operations a second, done well
+	Success     Share       `json:"success,omitempty" yaml:"success"`         // of the operations that say something of the target
+	Flows       []FlowBound `json:"flows,omitempty" yaml:"flows"`             // bounds on single flows of an open-model load
+}
+
+// FlowBound bounds one flow of an open-model load.
+type FlowBound struct {
+	Flow    string   `json:"flow" yaml:"flow"`
+	Rate    Share    `json:"rate,omitempty" yaml:"rate"`
+	Success Share    `json:"success,omitempty" yaml:"success"`
+	P95     Duration `json:"p95,omitempty" yaml:"p95"`
+	P99     Duration `json:"p99,omitempty" yaml:"p99"`
 }
 
 // StopCondition ends the injection at once and restores. Exactly one of its conditions is set.

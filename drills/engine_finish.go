@@ -144,7 +144,9 @@ func (r *run) windows(ctx context.Context) {
 			ws = append(ws, NamedWindow{During: d, Window: w})
 		}
 	}
-	ws = append(ws, phaseWindows(f)...)
+	phases := phaseWindows(f)
+	ws = append(append(ws, phases...), sloWindows(r.system, phases)...)
+	ws = append(ws, f.contractWindows(known)...)
 	for _, o := range r.started {
 		b, ok := o.(Windower)
 		if !ok {

@@ -159,7 +159,27 @@ func (r *run) baseline(ctx context.Context) bool {
 		r.emit(Event{Kind: EvFinding, Finding: &Finding{ID: cause, Severity: SeveritySerious, Title: why}})
 		return false
 	}
-	return r.steadyEnough(f.rec.Baselines)
+	ok := r.steadyEnough(f.rec.Baselines)
+	return r.steadySLOs(f.rec.Baselines) && ok
+}
+
+// steadySLOs tells which SLOs of the component the system misses before anything is injected; only a drill that says
+// `steady-state: {slos: met}` is not run for it.
+func (r *run) steadySLOs(bs []Baseline) bool {
+	must, ok := r.drill.SteadyState.SLOs == "met", true
+	for _, s := range SteadySLOs(r.system, r.drill.Component, bs) {
+		switch {
+		case must:
+			c := Check{Name: "steady SLO: " + s.Title, Expected: s.Target, Actual: strings.TrimSpace(s.Actual + " " + s.Why), OK: s.Verdict == Met}
+			if !c.OK {
+				c.Hint = "the system was outside its SLO before the drill: look at it first"
+			}
+			ok = r.check(c) && ok
+		case s.Verdict == NotMet:
+			r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("an SLO is missed before the fault: %s (%s): %s", s.Title, s.Target, s.Why)})
+		}
+	}
+	return ok
 }
 
 // steadyEnough compares the baselines with the drill's steady state: a system that is already outside it is not drilled.

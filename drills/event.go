@@ -25,7 +25,8 @@ const (
 	EvRole     EventKind = "role"     // Role
 	EvFinding  EventKind = "finding"  // Finding
 	EvQuery    EventKind = "query"    // Query
-	EvMeasured EventKind = "measured" // Probe or Canary
+	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register or Breaker
+	EvSeen     EventKind = "seen"     // Seen
 	EvWindow   EventKind = "window"   // Window
 	EvStop     EventKind = "stop"     // Stop
 	EvNote     EventKind = "note"     // Text
@@ -35,27 +36,31 @@ const (
 // Event is one line of the journal. Seq and Prev (sha256 of the previous raw line, hex; 64 zeros for the first) are
 // filled in by the journal.
 type Event struct {
-	Seq      int             `json:"seq"`
-	Prev     string          `json:"prev"`
-	At       time.Time       `json:"at"`
-	Kind     EventKind       `json:"kind"`
-	Phase    Phase           `json:"phase,omitempty"`
-	Text     string          `json:"text,omitempty"`
-	Opened   *Opened         `json:"opened,omitempty"`
-	Check    *Check          `json:"check,omitempty"`
-	Baseline *Baseline       `json:"baseline,omitempty"`
-	Change   *Change         `json:"change,omitempty"`
-	Effect   *Effect         `json:"effect,omitempty"`
-	Edge     *Edge           `json:"edge,omitempty"`
-	Alert    *AlertEvent     `json:"alert,omitempty"`
-	Role     *RoleView       `json:"role,omitempty"`
-	Finding  *Finding        `json:"finding,omitempty"`
-	Query    *QueryResult    `json:"query,omitempty"`
-	Probe    *ProbeMeasured  `json:"probe,omitempty"`
-	Canary   *CanaryMeasured `json:"canary,omitempty"`
-	Window   *WindowStat     `json:"window,omitempty"`
-	Stop     *Stop           `json:"stop,omitempty"`
-	Data     json.RawMessage `json:"data,omitempty"`
+	Seq      int               `json:"seq"`
+	Prev     string            `json:"prev"`
+	At       time.Time         `json:"at"`
+	Kind     EventKind         `json:"kind"`
+	Phase    Phase             `json:"phase,omitempty"`
+	Text     string            `json:"text,omitempty"`
+	Opened   *Opened           `json:"opened,omitempty"`
+	Check    *Check            `json:"check,omitempty"`
+	Baseline *Baseline         `json:"baseline,omitempty"`
+	Change   *Change           `json:"change,omitempty"`
+	Effect   *Effect           `json:"effect,omitempty"`
+	Edge     *Edge             `json:"edge,omitempty"`
+	Alert    *AlertEvent       `json:"alert,omitempty"`
+	Role     *RoleView         `json:"role,omitempty"`
+	Finding  *Finding          `json:"finding,omitempty"`
+	Query    *QueryResult      `json:"query,omitempty"`
+	Probe    *ProbeMeasured    `json:"probe,omitempty"`
+	Canary   *CanaryMeasured   `json:"canary,omitempty"`
+	Split    *SplitMeasured    `json:"split,omitempty"`
+	Register *RegisterMeasured `json:"register,omitempty"`
+	Window   *WindowStat       `json:"window,omitempty"`
+	Breaker  *BreakerMeasured  `json:"breaker,omitempty"`
+	Seen     *Seen             `json:"seen,omitempty"`
+	Stop     *Stop             `json:"stop,omitempty"`
+	Data     json.RawMessage   `json:"data,omitempty"`
 }
 
 // Opened fixes, before T0, everything that could be argued about later.
@@ -75,6 +80,7 @@ type Opened struct {
 	Members     []Member          `json:"members,omitempty"`
 	RuleSet     string            `json:"rule_set,omitempty"`
 	Calibration string            `json:"calibration,omitempty"`
+	Ledger      *Ledger           `json:"ledger,omitempty"` // what earlier runs of the month used of the error budgets
 }
 
 // Check is the answer to one question asked before injection.

@@ -24,6 +24,7 @@ type folder struct {
 	alerts  []AlertEvent
 	windows []WindowStat
 	queries []QueryResult
+	seen    []Seen
 	stopped time.Time
 	restore time.Time // when restoring began
 	ended   time.Time // when a fault ended without us (its helper died, its target restarted)
@@ -79,6 +80,8 @@ func (f *folder) add(e Event) {
 		f.windows = append(f.windows, *e.Window)
 	case EvMeasured:
 		f.measured(e)
+	case EvSeen:
+		f.seen = append(f.seen, *e.Seen)
 	case EvStop:
 		if r.Stop == nil {
 			r.Stop, f.stopped = e.Stop, e.At
@@ -116,6 +119,15 @@ func (f *folder) measured(e Event) {
 	}
 	if e.Canary != nil {
 		f.rec.Canaries = append(f.rec.Canaries, *e.Canary)
+	}
+	if e.Register != nil {
+		f.rec.Registers = append(f.rec.Registers, *e.Register)
+	}
+	if e.Split != nil {
+		f.rec.Splits = append(f.rec.Splits, *e.Split)
+	}
+	if e.Breaker != nil {
+		f.rec.Breakers = append(f.rec.Breakers, *e.Breaker)
 	}
 }
 
@@ -182,6 +194,9 @@ func (f *folder) record(now time.Time) Record {
 		}
 	}
 	f.rec.Detection = f.detection()
+	f.rec.Prometheus = f.promViews()
+	f.rec.Views, f.rec.Axis = f.threeViews(), f.decompose()
+	f.rec.SLOs, f.rec.Budgets = f.slos(), f.budgets()
 	f.findings()
 	f.rec.Dirty = len(f.rec.Residue) > 0
 	f.rec.Outcome, f.rec.Cause, f.rec.Sentence = f.verdict()
@@ -214,6 +229,8 @@ func (e Event) whole() bool {
 		return e.Query != nil
 	case EvWindow:
 		return e.Window != nil
+	case EvSeen:
+		return e.Seen != nil
 	case EvStop:
 		return e.Stop != nil
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"syscall"
 	"time"
@@ -29,8 +30,23 @@ type Clock struct {
 	Wall time.Time
 }
 
-// NewClock reads both clocks now.
-func NewClock() Clock { return Clock{Mono: Monotonic(), Wall: time.Now().Round(0)} }
+// clockReadings is how often NewClock reads the clocks: between the two readings the process may be put aside for milliseconds.
+const clockReadings = 5
+
+// NewClock reads both clocks now: the wall clock between two readings of the monotonic one, of several attempts the closest.
+func NewClock() Clock {
+	var best Clock
+	least := int64(math.MaxInt64)
+	for range clockReadings {
+		before := Monotonic()
+		wall := time.Now().Round(0)
+		after := Monotonic()
+		if after-before < least {
+			least, best = after-before, Clock{Mono: before + (after-before)/2, Wall: wall}
+		}
+	}
+	return best
+}
 
 // Time is the wall time (UTC) of a monotonic stamp.
 func (c Clock) Time(mono int64) time.Time {

@@ -26,10 +26,14 @@ func (f *folder) judge(now time.Time) []Judged {
 	}
 	out = append(out, f.judgeRoleMoved(now)...)
 	out = append(out, f.judgeLoss(now)...)
+	out = append(out, f.judgeConsistency(now)...)
 	out = append(out, f.judgeRejoin(now)...)
 	out = append(out, f.judgeAlerts(now)...)
 	out = append(out, f.judgeDuring(now)...)
-	return append(out, f.judgeLoad(now)...)
+	out = append(out, f.judgeContract(now)...)
+	out = append(out, f.judgeBreakers(now)...)
+	out = append(out, f.judgeLoad(now)...)
+	return append(out, f.judgeSLOs(now)...)
 }
 
 // rta is RTA = T6 - T0 (EVIDENCE 6.1). Without an outage it is [0, d], d being the longest outage that the probes could

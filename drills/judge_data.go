@@ -51,8 +51,8 @@ func (f *folder) judgeRPA(target Duration, now time.Time) []Judged {
 			j.Span, j.Verdict, j.Evidence = &s, JudgeMax(s, target), "canary "+c.Name
 			j.Actual = fmt.Sprintf("%s, %d of %d acknowledged writes lost", s, c.Lost, c.Acked)
 		}
-		if c.Corrupt+c.Phantom > 0 {
-			j.Span, j.Verdict, j.Why = &s, NotMet, fmt.Sprintf("canary %s read back %d corrupt and %d phantom writes", c.Name, c.Corrupt, c.Phantom)
+		if c.Corrupt+c.Phantom+c.Resurrected > 0 {
+			j.Span, j.Verdict, j.Why = &s, NotMet, fmt.Sprintf("canary %s read back %d corrupt, %d phantom and %d resurrected writes", c.Name, c.Corrupt, c.Phantom, c.Resurrected)
 			return []Judged{j}
 		}
 	}
@@ -63,22 +63,26 @@ func (f *folder) judgeRPA(target Duration, now time.Time) []Judged {
 }
 
 func (f *folder) judgeLoss(now time.Time) []Judged {
-	x := f.drill.Expect.Loss
-	if x == nil {
-		return nil
+	var out []Judged
+	for _, x := range f.drill.Expect.Loss {
+		out = append(out, f.judgeOneLoss(x, now))
 	}
+	return out
+}
+
+func (f *folder) judgeOneLoss(x Loss, now time.Time) Judged {
 	j := Judged{ID: "loss:" + x.Canary, Title: "acknowledged writes of " + x.Canary + " survive", Cause: "lost-writes", Verdict: NotMeasured, Actual: "not measured"}
 	if x.MaxWrites != nil {
 		j.Target = fmt.Sprintf("at most %d lost", *x.MaxWrites)
 	}
 	if !now.IsZero() {
 		j.Verdict = Pending
-		return []Judged{j}
+		return j
 	}
 	i := slices.IndexFunc(f.rec.Canaries, func(c CanaryMeasured) bool { return c.Name == x.Canary })
 	if i < 0 || f.rec.Canaries[i].Error != "" {
 		j.Why = "the canary was not measured"
-		return []Judged{j}
+		return j
 	}
 	c := f.rec.Canaries[i]
 	s := RPA(c, f.rec.Times.T0.Interval)
@@ -86,64 +90,7 @@ func (f *folder) judgeLoss(now time.Time) []Judged {
 	if (x.MaxWrites != nil && c.Lost > *x.MaxWrites) || (x.MaxAge > 0 && JudgeMax(s, x.MaxAge) == NotMet) {
 		j.Verdict, j.Why = NotMet, fmt.Sprintf("%d acknowledged writes were lost", c.Lost)
 	}
-	return []Judged{j}
-}
-
-func (f *folder) judgeLoad(now time.Time) []Judged {
-	x := f.drill.Expect.Load
-	if x == nil {
-		return nil
-	}
-	j := Judged{ID: "load:" + x.Step, Title: "the load of step " + x.Step + " is carried", Target: loadTarget(x), Cause: "load", Verdict: NotMeasured, Actual: "not measured"}
-	if !now.IsZero() {
-		j.Verdict = Pending
-		return []Judged{j}
-	}
-	i := slices.IndexFunc(f.rec.Load, func(m LoadMeasured) bool { return m.Step == x.Step })
-	if i < 0 {
-		j.Why = "the load engine did not report"
-		return []Judged{j}
-	}
-	m := f.rec.Load[i]
-	j.Actual = fmt.Sprintf("%d of %d connections, %.3f%% of %d frames, p95 %s, p99 %s, %d drops, %d reconnects", m.Connected, m.Wanted,
-		100*ratio(m.Received, m.Expected), m.Expected, ms(m.P95), ms(m.P99), m.Drops, m.Reconnects)
-	j.Verdict = Met
-	if why := loadMisses(x, m); why != "" {
-		j.Verdict, j.Why = NotMet, why
-		if m.Saturated != "" { // what the generator could not do is not the target's failure
-			j.Verdict, j.Why = Unclear, "the load generator itself was saturated: "+m.Saturated
-		}
-	}
-	return []Judged{j}
-}
-
-func loadTarget(x *LoadBound) string {
-	s := fmt.Sprintf("connected >= %g%%, delivered >= %g%%", float64(x.Connected)*100, float64(x.Delivered)*100)
-	if x.P95 > 0 {
-		s += ", p95 < " + x.P95.String()
-	}
-	if x.P99 > 0 {
-		s += ", p99 < " + x.P99.String()
-	}
-	return s
-}
-
-func loadMisses(x *LoadBound, m LoadMeasured) string {
-	switch {
-	case ratio(int64(m.Connected), int64(m.Wanted)) < float64(x.Connected):
-		return fmt.Sprintf("only %d of %d connections were held", m.Connected, m.Wanted)
-	case ratio(m.Received, m.Expected) < float64(x.Delivered):
-		return fmt.Sprintf("%d of %d frames did not arrive", m.Expected-m.Received, m.Expected)
-	case x.P95 > 0 && m.P95 >= x.P95:
-		return fmt.Sprintf("p95 of delivery was %s", ms(m.P95))
-	case x.P99 > 0 && m.P99 >= x.P99:
-		return fmt.Sprintf("p99 of delivery was %s", ms(m.P99))
-	case x.Drops != nil && m.Drops > *x.Drops:
-		return fmt.Sprintf("the target dropped %d connections", m.Drops)
-	case x.Reconnected > 0 && m.Drops > 0 && ratio(int64(m.Reconnects), int64(m.Drops)) < float64(x.Reconnected):
-		return fmt.Sprintf("only %d of %d dropped connections came back", m.Reconnects, m.Drops)
-	}
-	return ""
+	return j
 }
 
 func ratio(a, of int64) float64 {

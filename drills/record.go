@@ -7,36 +7,44 @@ const Schema = "simulacro.run/v1"
 
 // Record is the one immutable result of a run: Fold of its journal. Every report is rendered from it.
 type Record struct {
-	Schema       string           `json:"schema"`
-	Opened       Opened           `json:"opened"`
-	Started      time.Time        `json:"started"`
-	Ended        time.Time        `json:"ended"`
-	Outcome      Outcome          `json:"outcome"`
-	Cause        string           `json:"cause,omitempty"` // short slug: rta, ws-delivery, detection, recovered-by-undo, …
-	Sentence     string           `json:"sentence"`        // one sentence that says why
-	Dirty        bool             `json:"dirty,omitempty"`
-	Phases       []PhaseSpan      `json:"phases"`
-	Checks       []Check          `json:"checks,omitempty"`
-	Baselines    []Baseline       `json:"baselines,omitempty"`
-	Faults       []FaultRecord    `json:"faults,omitempty"`
-	Times        Times            `json:"times"`
-	RTA          *Judged          `json:"rta,omitempty"`
-	RPA          *Judged          `json:"rpa,omitempty"`
-	Detection    *Judged          `json:"detection,omitempty"`
-	Expectations []Judged         `json:"expectations,omitempty"` // all of them, RTO and RPO first
-	Probes       []ProbeMeasured  `json:"probes,omitempty"`
-	Windows      []WindowStat     `json:"windows,omitempty"`
-	Canaries     []CanaryMeasured `json:"canaries,omitempty"`
-	Load         []LoadMeasured   `json:"load,omitempty"`
-	Alerts       []AlertLife      `json:"alerts,omitempty"`
-	Roles        []RoleView       `json:"roles,omitempty"`
-	Queries      []QueryResult    `json:"queries,omitempty"`
-	Findings     []Finding        `json:"findings,omitempty"`
-	Residue      []Residue        `json:"residue,omitempty"`
-	Stop         *Stop            `json:"stop,omitempty"`
-	Notes        []Note           `json:"notes,omitempty"`
-	Events       int              `json:"events"` // how many were folded
-	Head         string           `json:"head"`   // Prev of an event after the last one: empty until sealed
+	Schema       string             `json:"schema"`
+	Opened       Opened             `json:"opened"`
+	Started      time.Time          `json:"started"`
+	Ended        time.Time          `json:"ended"`
+	Outcome      Outcome            `json:"outcome"`
+	Cause        string             `json:"cause,omitempty"` // short slug: rta, ws-delivery, detection, recovered-by-undo, …
+	Sentence     string             `json:"sentence"`        // one sentence that says why
+	Dirty        bool               `json:"dirty,omitempty"`
+	Phases       []PhaseSpan        `json:"phases"`
+	Checks       []Check            `json:"checks,omitempty"`
+	Baselines    []Baseline         `json:"baselines,omitempty"`
+	Faults       []FaultRecord      `json:"faults,omitempty"`
+	Times        Times              `json:"times"`
+	RTA          *Judged            `json:"rta,omitempty"`
+	RPA          *Judged            `json:"rpa,omitempty"`
+	Detection    *Judged            `json:"detection,omitempty"`
+	Expectations []Judged           `json:"expectations,omitempty"` // all of them, RTO and RPO first
+	Probes       []ProbeMeasured    `json:"probes,omitempty"`
+	Windows      []WindowStat       `json:"windows,omitempty"`
+	Canaries     []CanaryMeasured   `json:"canaries,omitempty"`
+	Splits       []SplitMeasured    `json:"splits,omitempty"`
+	Registers    []RegisterMeasured `json:"registers,omitempty"`
+	Breakers     []BreakerMeasured  `json:"breakers,omitempty"`
+	Load         []LoadMeasured     `json:"load,omitempty"`
+	Alerts       []AlertLife        `json:"alerts,omitempty"`
+	Roles        []RoleView         `json:"roles,omitempty"`
+	Queries      []QueryResult      `json:"queries,omitempty"`
+	Views        []OutageView       `json:"views,omitempty"` // the outage as users, Prometheus and people had it
+	Axis         *Decomposition     `json:"decomposition,omitempty"`
+	Prometheus   []PromView         `json:"prometheus,omitempty"`
+	SLOs         []SLOResult        `json:"slos,omitempty"`
+	Budgets      []BudgetUse        `json:"budgets,omitempty"`
+	Findings     []Finding          `json:"findings,omitempty"`
+	Residue      []Residue          `json:"residue,omitempty"`
+	Stop         *Stop              `json:"stop,omitempty"`
+	Notes        []Note             `json:"notes,omitempty"`
+	Events       int                `json:"events"` // how many were folded
+	Head         string             `json:"head"`   // Prev of an event after the last one: empty until sealed
 }
 
 // PhaseSpan is one phase with its time.

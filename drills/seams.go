@@ -151,6 +151,7 @@ type Baseliner interface {
 type NamedWindow struct {
 	During During
 	Window Interval
+	Asked  *Answers // in the windows of a contract: what is counted besides
 }
 
 // Windower is an Observer that answers, after Finish, for windows that are only known once recovery has been measured:

@@ -1,6 +1,9 @@
 package drills
 
-import "maps"
+import (
+	"maps"
+	"strings"
+)
 
 // System is what is drilled: its components, how to reach them, objectives, monitoring, limits.
 // Strings may hold ${env:NAME} and ${file:PATH}; they are expanded only when handed to the process that needs them.
@@ -86,6 +89,12 @@ type ProbeSpec struct {
 	Timeout Duration `json:"timeout,omitempty" yaml:"timeout"` // default 250ms
 	Slow    Duration `json:"slow,omitempty" yaml:"slow"`       // an answer slower than this is slow (counted as bad); default none
 
+	// Burst is the period of extra probes from the first failed one until the service answers again; default none. Tripwire
+	// holds an idle connection to the target whose end stamps the beginning of an outage. Both only sharpen the edges of an
+	// outage that the scheduled probes show. Kinds http, tcp, redis and postgres.
+	Burst    Duration `json:"burst,omitempty" yaml:"burst"`
+	Tripwire bool     `json:"tripwire,omitempty" yaml:"tripwire"`
+
 	URL        string            `json:"url,omitempty" yaml:"url"`             // http, websocket (subscribe side)
 	Method     string            `json:"method,omitempty" yaml:"method"`       // http; default GET
 	Headers    map[string]string `json:"headers,omitempty" yaml:"headers"`     // http
@@ -110,16 +119,30 @@ type ProbeSpec struct {
 	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
 
-// CanarySpec is a numbered stream of writes, read back after recovery and purged.
+// CanarySpec is a numbered stream of writes, read back after recovery and purged. Which fields a kind uses is checked by
+// drills/scenario.
 type CanarySpec struct {
-	Kind       string   `json:"kind" yaml:"kind"` // redis | postgres
+	Kind       string   `json:"kind" yaml:"kind"` // redis | redis-stream | redis-register | postgres | postgres-register | http
 	From       From     `json:"from" yaml:"from"`
 	Every      Duration `json:"every,omitempty" yaml:"every"`           // default 20ms
 	Timeout    Duration `json:"timeout,omitempty" yaml:"timeout"`       // default 500ms
-	Connection string   `json:"connection,omitempty" yaml:"connection"` // persistent (default; held as the application holds it) | pinned (stays with the primary at the start) | fresh (per write)
+	Connection string   `json:"connection,omitempty" yaml:"connection"` // persistent (default; held as the application holds it) | pinned (stays with the primary at the start) | fresh (per write) | mixed (registers: the last client is pinned, the others are persistent)
 	Keys       string   `json:"keys,omitempty" yaml:"keys"`             // redis; {run} is replaced. Namespace of our own
 	Table      string   `json:"table,omitempty" yaml:"table"`           // postgres: schema.table; {run} is replaced
 	Purge      bool     `json:"purge" yaml:"purge"`
+	// Retries of a write that was not acknowledged, within its timeout, as an at-least-once producer does: redis-stream.
+	Retries  int  `json:"retries,omitempty" yaml:"retries"`
+	Geometry bool `json:"geometry,omitempty" yaml:"geometry"` // postgres: every row carries a PostGIS point
+	// Registers and Clients of a register: every operation reads or writes one of so many registers as one of so many clients.
+	Registers int `json:"registers,omitempty" yaml:"registers"` // default 4
+	Clients   int `json:"clients,omitempty" yaml:"clients"`     // default 3
+
+	Write   *HTTPWrite        `json:"write,omitempty" yaml:"write"`     // http
+	Read    *HTTPRead         `json:"read,omitempty" yaml:"read"`       // http: read, list or both
+	List    *HTTPList         `json:"list,omitempty" yaml:"list"`       // http
+	Remove  *HTTPRemove       `json:"remove,omitempty" yaml:"remove"`   // http
+	Headers map[string]string `json:"headers,omitempty" yaml:"headers"` // http
+	Login   *Login            `json:"login,omitempty" yaml:"login"`     // http
 
 	Via       string   `json:"via,omitempty" yaml:"via"`
 	Sentinels []string `json:"sentinels,omitempty" yaml:"sentinels"`
@@ -134,6 +157,15 @@ type CanarySpec struct {
 
 	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
+
+// Store is the kind of the component that holds what the canary wrote.
+func (c CanarySpec) Store() string {
+	store, _, _ := strings.Cut(c.Kind, "-")
+	return store
+}
+
+// IsRegister tells whether the canary is a history of reads and writes, not a stream of numbered writes.
+func (c CanarySpec) IsRegister() bool { return strings.HasSuffix(c.Kind, "-register") }
 
 // Selector finds a component's members on the runtime.
 type Selector struct {
@@ -177,16 +209,19 @@ type Objectives struct {
 
 // Component is a named part of the system.
 type Component struct {
-	Name           string       `json:"name" yaml:"-"`
-	Title          string       `json:"title,omitempty" yaml:"title"`
-	Kind           string       `json:"kind" yaml:"kind"` // redis, postgres, http, websocket, …
-	Members        MemberSelect `json:"members" yaml:"members"`
-	Roles          *RoleSource  `json:"roles,omitempty" yaml:"roles"`
-	UsedBy         []string     `json:"used-by,omitempty" yaml:"used-by"`
-	RecoveredMeans []string     `json:"recovered-means,omitempty" yaml:"recovered-means"`
-	Canaries       []string     `json:"canaries,omitempty" yaml:"canaries"` // that judge its RPO
-	Objectives     Objectives   `json:"objectives" yaml:"objectives"`
-	KeepHealthy    int          `json:"keep-healthy,omitempty" yaml:"keep-healthy"`
+	Name           string                 `json:"name" yaml:"-"`
+	Title          string                 `json:"title,omitempty" yaml:"title"`
+	Kind           string                 `json:"kind" yaml:"kind"` // redis, postgres, http, websocket, …
+	Members        MemberSelect           `json:"members" yaml:"members"`
+	Roles          *RoleSource            `json:"roles,omitempty" yaml:"roles"`
+	UsedBy         []string               `json:"used-by,omitempty" yaml:"used-by"`
+	RecoveredMeans []string               `json:"recovered-means,omitempty" yaml:"recovered-means"`
+	Canaries       []string               `json:"canaries,omitempty" yaml:"canaries"` // that judge its RPO
+	Objectives     Objectives             `json:"objectives" yaml:"objectives"`
+	KeepHealthy    int                    `json:"keep-healthy,omitempty" yaml:"keep-healthy"`
+	SeenBy         *SeenBy                `json:"seen-by,omitempty" yaml:"seen-by"`
+	SLOs           []SLO                  `json:"slos,omitempty" yaml:"slos"`
+	Breakers       map[string]BreakerSpec `json:"breakers,omitempty" yaml:"breakers"`
 }
 
 // Endpoint is an HTTP address inside the system's networks or on the host.
@@ -215,6 +250,8 @@ type Limits struct {
 	ConcurrentFaults int      `json:"concurrent-faults,omitempty" yaml:"concurrent-faults"`
 	OutagePerRun     Duration `json:"outage-per-run,omitempty" yaml:"outage-per-run"`
 	CoolDown         Duration `json:"cool-down,omitempty" yaml:"cool-down"`
+	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"` // tell (default) | block: no drill once the month's is used up
+	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`       // operations a second that a load step may make; production: none unless given
 }
 
 // ObjectivesOf returns the objectives of a component under a profile ("" is the system file's own).

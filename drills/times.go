@@ -25,12 +25,23 @@ func (f *folder) times() Times {
 // t0 is the first proven effect.
 func (f *folder) t0() *Stamp {
 	var best *Stamp
-	for _, x := range f.rec.Faults {
+	for _, x := range f.foremost() {
 		if x.Effect != nil && (best == nil || x.Effect.From.Before(best.From)) {
 			best = &Stamp{Interval: x.Effect.Interval(), Source: x.Effect.Source}
 		}
 	}
 	return best
+}
+
+// foremost are the faults that the drill is about: a load is one only where nothing else was done, otherwise it is the
+// background of the others.
+func (f *folder) foremost() []FaultRecord {
+	isLoad := func(x FaultRecord) bool { return x.Change.Do.Prefix() == "load" }
+	others := slices.DeleteFunc(slices.Clone(f.rec.Faults), isLoad)
+	if slices.ContainsFunc(others, func(x FaultRecord) bool { return x.Effect != nil }) {
+		return others
+	}
+	return f.rec.Faults
 }
 
 // t1 is the first bad sample of any probe at or after T0.
@@ -249,7 +260,7 @@ func Redundant(v, base RoleView) bool {
 // Zero while one is still in force.
 func (f *folder) lifted() time.Time {
 	var last time.Time
-	for _, x := range f.rec.Faults {
+	for _, x := range f.foremost() {
 		t := x.UndoneAt
 		if x.Change.Class == ClassHeals && x.Effect != nil {
 			t = x.Effect.To

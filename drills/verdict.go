@@ -89,7 +89,7 @@ func (f *folder) invalid() (string, string) {
 			return "not-effective", fmt.Sprintf("Fault %s on %s had no proven effect", x.Change.Fault, x.Change.Member)
 		}
 	}
-	return "", ""
+	return f.loadFault()
 }
 
 // observerFault finds a probe that died or whose samples mostly say nothing about the system.
@@ -166,8 +166,13 @@ func (f *folder) findings() {
 		}
 	}
 	f.splitBrain()
+	f.viewFindings()
+	f.sloFindings()
+	f.dataFindings()
 	f.noOutage()
 	f.secondOutages()
+	f.undeclaredLosses()
+	f.breakerViews()
 }
 
 // secondOutages are findings on a pass too.

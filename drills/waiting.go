@@ -47,9 +47,10 @@ func (f *folder) decidable(j Judged) bool {
 	switch {
 	case j.ID == "rejoin", strings.HasPrefix(j.ID, "resolved:"):
 		return !f.lifted().IsZero()
-	case strings.HasPrefix(j.ID, "loss:"), strings.HasPrefix(j.ID, "load:"):
+	case strings.HasPrefix(j.ID, "loss:"), strings.HasPrefix(j.ID, "load:"), strings.HasPrefix(j.ID, "slo:"),
+		strings.HasPrefix(j.ID, "breaker:"): // decided by measuring
 		return false
-	case strings.HasPrefix(j.ID, "during:"):
+	case strings.HasPrefix(j.ID, "during:"), strings.HasPrefix(j.ID, "contract:"), strings.HasPrefix(j.ID, "works:"):
 		return false // see windowsAhead
 	}
 	return true
@@ -100,6 +101,11 @@ func (f *folder) windowsAhead(now time.Time) []string {
 		w, ok := resolveWindow(d.Window, known)
 		if ok && now.Before(w.To) {
 			out = append(out, "the window of: "+d.Title)
+		}
+	}
+	if c := f.drill.Expect.Contract; c != nil {
+		if w, ok := resolveWindow(c.Window, known); ok && now.Before(w.To) {
+			out = append(out, "the window of the contract")
 		}
 	}
 	return out

@@ -16,9 +16,17 @@ import (
 	"github.com/eevans-d/simulacro/experiments/helper"
 )
 
-// The verbs of the network actuator.
+// The verbs of the network actuator. What is neither a partition nor a heal is an effect on traffic.
 const (
 	verbPartition = "net.partition"
+	verbLatency   = "net.latency"
+	verbLoss      = "net.loss"
+	verbCorrupt   = "net.corrupt"
+	verbReorder   = "net.reorder"
+	verbDuplicate = "net.duplicate"
+	verbBandwidth = "net.bandwidth"
+	verbReset     = "net.reset"
+	verbDNS       = "net.dns"
 	verbHeal      = "net.heal"
 )
 
@@ -27,6 +35,9 @@ const (
 	netBackend = "nftables-owner"
 	// helperLease is how long a helper keeps its rules without hearing from us.
 	helperLease = 5 * time.Second
+	// helperSilence is after how long without a word a helper counts as frozen: it beats four times a second, and traffic
+	// that it has queued waits for it.
+	helperSilence = 3 * time.Second
 	// helperAnswer bounds the start of a helper and its answer to a stop.
 	helperAnswer = 15 * time.Second
 )
@@ -39,11 +50,10 @@ type peerAddress struct {
 
 // partitionArgs are the arguments of net.partition.
 type partitionArgs struct {
-	Mark      string          `json:"mark"` // names the table, so that any process finds it again
-	Peers     []peerAddress   `json:"peers"`
-	Direction string          `json:"direction,omitempty"`
-	Ports     []int           `json:"ports,omitempty"`
-	Prove     drills.Duration `json:"prove,omitempty"` // how long to wait for the first dropped packet
+	Mark  string        `json:"mark"` // names the table, so that any process finds it again
+	Peers []peerAddress `json:"peers"`
+	helper.Path
+	Prove drills.Duration `json:"prove,omitempty"` // how long to wait for the first dropped packet
 }
 
 // healArgs are the arguments of net.heal. The mark stands for the do op: op ids are given after planning.
@@ -51,7 +61,8 @@ type healArgs struct {
 	Mark string `json:"mark"`
 }
 
-// Net is the actuator of net.*: partitions held in force by a helper process in the target's network namespace.
+// Net is the actuator of net.*: partitions and faults on traffic, held in force by a helper
+// process in the target's network namespace.
 type Net struct {
 	launcher drills.Launcher
 	log      *zap.Logger
@@ -62,7 +73,7 @@ type Net struct {
 	cuts map[string]*cut // by target and mark
 }
 
-// NewNet starts helpers through the launcher. onEnd (may be nil) is told, from a goroutine of ours, when a partition ended
+// NewNet starts helpers through the launcher. onEnd (may be nil) is told, from a goroutine of ours, when a fault ended
 // without our undo: the helper died, its lease ended, or its target was stopped or restarted.
 func NewNet(l drills.Launcher, log *zap.Logger, onEnd func(opID, why string)) *Net {
 	if log == nil {
@@ -74,7 +85,7 @@ func NewNet(l drills.Launcher, log *zap.Logger, onEnd func(opID, why string)) *N
 	return &Net{launcher: l, log: log.Named("net"), onEnd: onEnd, cuts: map[string]*cut{}}
 }
 
-// Apply does net.partition (at most once per op, a second call returns the first one's result) or net.heal (idempotent).
+// Apply does a fault (at most once per op, a second call returns the first one's result) or net.heal (idempotent).
 func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 	if ctx.Err() != nil {
 		return drills.Effect{}, fmt.Errorf("%s: %w", op.Verb, context.Cause(ctx))
@@ -85,7 +96,14 @@ func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 		if err := op.Decode(&a); err != nil {
 			return drills.Effect{}, err
 		}
-		return n.once.Do(ctx, op.ID+" "+a.Mark, func() (drills.Effect, error) { return n.partition(ctx, op, a) })
+		return n.inject(ctx, op, injection{mark: a.Mark, name: "partition", peers: a.Peers, prove: a.Prove.D(), spec: a.spec()})
+	case verbLatency, verbLoss, verbCorrupt, verbReorder, verbDuplicate, verbBandwidth, verbReset, verbDNS:
+		var a trafficArgs
+		if err := op.Decode(&a); err != nil {
+			return drills.Effect{}, err
+		}
+		name := strings.TrimPrefix(op.Verb, "net.")
+		return n.inject(ctx, op, injection{mark: a.Mark, name: name, peers: a.Peers, prove: a.Prove.D(), spec: a.spec()})
 	case verbHeal:
 		var a healArgs
 		if err := op.Decode(&a); err != nil {
@@ -93,10 +111,10 @@ func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 		}
 		return n.heal(ctx, op.Target, a.Mark)
 	}
-	return drills.Effect{}, fmt.Errorf("%q is not a verb of the network actuator (%s, %s)", op.Verb, verbPartition, verbHeal)
+	return drills.Effect{}, fmt.Errorf("%q is not a verb of the network actuator", op.Verb)
 }
 
-// Present looks into the target's network namespace for the partition's table. A target that is not running has none.
+// Present looks into the target's network namespace for the fault's table. A target that is not running has none.
 func (n *Net) Present(ctx context.Context, op drills.Op) (bool, error) {
 	if ctx.Err() != nil {
 		return false, fmt.Errorf("%s: %w", op.Verb, context.Cause(ctx))

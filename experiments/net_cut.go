@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +16,14 @@ import (
 	"github.com/eevans-d/simulacro/experiments/helper"
 )
 
-// cut is one partition in force. Its reader goroutine owns everything that the helper says and ends with the stream.
+// cut is one fault in force. Its reader goroutine owns everything that the helper says and ends with the stream.
 type cut struct {
 	opID   string
 	stream drills.Stream
 	peers  []peerAddress
 
 	ready chan struct{} // closed when the rules are in force
-	proof chan struct{} // closed at the first dropped packet
+	proof chan struct{} // closed at the first packet that met the fault
 	ended chan struct{} // closed when the stream has ended
 
 	mu       sync.Mutex
@@ -38,34 +39,50 @@ type cut struct {
 // dropEvidence is the evidence of both effects.
 type dropEvidence struct {
 	Dropped uint64            `json:"dropped"` // packets
-	Backend string            `json:"backend"`
+	Backend string            `json:"backend"` // which mechanism: rules of the kernel's, or the packet queue
 	Peers   []peerAddress     `json:"peers,omitempty"`
 	ByPeer  map[string]uint64 `json:"dropped_by_peer,omitempty"`
 	Table   string            `json:"table,omitempty"`
 	Why     string            `json:"ended_by,omitempty"`
+	Traffic *helper.Traffic   `json:"traffic,omitempty"`
+	// Round trips from inside the target's namespace, µs, before the fault and under it; absent where nobody answered.
+	RTTBefore int64 `json:"rtt_before_us,omitempty"`
+	RTTDuring int64 `json:"rtt_during_us,omitempty"`
 }
 
-// partition starts a helper and waits for the rules and for a first dropped packet. Once the rules may be in force the
-// cut is kept whatever happens, so that its undo finds it.
-func (n *Net) partition(ctx context.Context, op drills.Op, a partitionArgs) (drills.Effect, error) {
+// injection is one fault that a helper is to hold in force.
+type injection struct {
+	mark, name string
+	peers      []peerAddress
+	prove      time.Duration
+	spec       any
+}
+
+// inject starts a helper and waits for the fault and for a first packet that met it, at most once per op.
+func (n *Net) inject(ctx context.Context, op drills.Op, in injection) (drills.Effect, error) {
+	return n.once.Do(ctx, op.ID+" "+in.mark, func() (drills.Effect, error) { return n.begin(ctx, op, in) })
+}
+
+// begin keeps the cut whatever happens once the fault may be in force, so that its undo finds it.
+func (n *Net) begin(ctx context.Context, op drills.Op, in injection) (drills.Effect, error) {
 	clock, began := drills.NewClock(), drills.Monotonic()
-	s, err := n.launcher.Start(ctx, drills.Place{Kind: drills.PlaceTarget, Target: op.Target, Name: "partition"}, []string{"_agent", "helper"})
+	s, err := n.launcher.Start(ctx, drills.Place{Kind: drills.PlaceTarget, Target: op.Target, Name: in.name}, []string{"_agent", "helper"})
 	if err != nil {
 		return drills.Effect{}, fmt.Errorf("%s: start a helper in the target's network namespace: %w", op.Verb, err)
 	}
-	c := &cut{opID: op.ID, stream: s, peers: a.Peers, ready: make(chan struct{}), proof: make(chan struct{}), ended: make(chan struct{})}
+	c := &cut{opID: op.ID, stream: s, peers: in.peers, ready: make(chan struct{}), proof: make(chan struct{}), ended: make(chan struct{})}
 	n.mu.Lock()
-	n.cuts[op.Target+" "+a.Mark] = c
+	n.cuts[op.Target+" "+in.mark] = c
 	n.mu.Unlock()
 	go n.read(c)
-	if err := sendSpec(s, a.spec()); err != nil {
+	if err := sendSpec(s, in.spec); err != nil {
 		return drills.Effect{}, fmt.Errorf("%s: %w", op.Verb, err)
 	}
 	if err := c.await(ctx, c.ready, helperAnswer); err != nil {
 		return drills.Effect{}, fmt.Errorf("%s: %w", op.Verb, err)
 	}
 	answered := drills.Monotonic()
-	err = c.await(ctx, c.proof, a.Prove.D())
+	err = c.await(ctx, c.proof, in.prove)
 	if errors.Is(err, errLate) {
 		err = nil // in force but not proven: the effect says so
 	}
@@ -73,13 +90,17 @@ func (n *Net) partition(ctx context.Context, op drills.Op, a partitionArgs) (dri
 }
 
 func (a partitionArgs) spec() helper.PartitionSpec {
-	s := helper.PartitionSpec{
-		Kind: helper.KindPartition, Op: a.Mark, Lease: drills.Duration(helperLease), Direction: a.Direction, Ports: a.Ports,
+	return helper.PartitionSpec{Kind: helper.KindPartition, Op: a.Mark, Lease: drills.Duration(helperLease), Path: withPeers(a.Path, a.Peers)}
+}
+
+// withPeers puts the peers' addresses, once each, into a path.
+func withPeers(p helper.Path, peers []peerAddress) helper.Path {
+	for _, x := range peers {
+		if !slices.Contains(p.Peers, x.IP) {
+			p.Peers = append(p.Peers, x.IP)
+		}
 	}
-	for _, p := range a.Peers {
-		s.Peers = append(s.Peers, p.IP)
-	}
-	return s
+	return p
 }
 
 var errLate = errors.New("no answer in time")
@@ -116,11 +137,22 @@ func (c *cut) effect(clock drills.Clock, began, answered int64) drills.Effect {
 	if from < began || to > answered || from > to {
 		from, to = began, answered
 	}
-	return drills.Effect{From: clock.Time(from), To: clock.Time(to), Source: netBackend, Proven: c.last.Dropped > 0, Evidence: c.evidence(c.last)}
+	return drills.Effect{From: clock.Time(from), To: clock.Time(to), Source: c.source(), Proven: c.last.Affected() > 0, Evidence: c.evidence(c.last)}
+}
+
+// source is the mechanism; c.mu is held.
+func (c *cut) source() string {
+	if c.applied.Way != "" {
+		return c.applied.Way
+	}
+	return netBackend
 }
 
 func (c *cut) evidence(b helper.Beat) json.RawMessage {
-	e := dropEvidence{Dropped: b.Dropped, Backend: netBackend, Peers: c.peers, ByPeer: b.Peers, Table: c.applied.Table}
+	e := dropEvidence{
+		Dropped: b.Dropped, Backend: c.source(), Peers: c.peers, ByPeer: b.Peers, Table: c.applied.Table,
+		Traffic: b.Traffic, RTTBefore: c.applied.RTT, RTTDuring: b.RTT,
+	}
 	if c.done != nil {
 		e.Why = c.done.Why
 	}
@@ -135,7 +167,9 @@ func (c *cut) evidence(b helper.Beat) json.RawMessage {
 func (c *cut) reason() string {
 	switch {
 	case c.done != nil && c.done.Why == "detached":
-		return "its target was stopped or restarted, so the partition no longer applied"
+		return "its target was stopped or restarted, so the fault no longer applied"
+	case c.done != nil && c.done.Why == "overload":
+		return "more traffic came than the packet queue can carry: it no longer did what was asked"
 	case c.done != nil:
 		return c.done.Why
 	case c.failed != nil && !errors.Is(c.failed, io.EOF):
@@ -147,8 +181,11 @@ func (c *cut) reason() string {
 // read handles the helper's frames until its stream ends.
 func (n *Net) read(c *cut) {
 	defer close(c.ended)
+	silent := time.AfterFunc(helperAnswer, c.thaw)
+	defer silent.Stop()
 	for {
 		f, err := c.stream.Recv()
+		silent.Reset(helperSilence)
 		if err == nil {
 			err = c.take(f)
 		}
@@ -162,11 +199,24 @@ func (n *Net) read(c *cut) {
 		ours, inForce, why := c.stopping, c.applied.Table != "", c.reason()
 		c.mu.Unlock()
 		if !ours && inForce {
-			n.log.Warn("partition ended without our undo", zap.String("op", c.opID), zap.String("why", why))
+			n.log.Warn("fault ended without our undo", zap.String("op", c.opID), zap.String("why", why))
 			n.onEnd(c.opID, why)
 		}
 		return
 	}
+}
+
+// thaw ends a helper that has stopped talking: frozen, it would hold the traffic that it has queued for ever. Its end is
+// then read as any other.
+func (c *cut) thaw() {
+	c.mu.Lock()
+	if c.failed == nil {
+		c.failed = fmt.Errorf("it said nothing for %s, as a frozen process does, and was removed", helperSilence)
+	}
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = c.stream.Close(ctx) // that it had to be killed is what we want
 }
 
 // take notes one frame; an error ends the reading.
@@ -199,10 +249,10 @@ func (c *cut) count(data json.RawMessage) error {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return err
 	}
-	if c.last.Dropped == 0 && b.Dropped > 0 {
+	if c.last.Affected() == 0 && b.Affected() > 0 {
 		close(c.proof)
 	}
-	if b.Dropped >= c.last.Dropped {
+	if b.Affected() >= c.last.Affected() {
 		c.last = b
 	}
 	return nil

@@ -22,6 +22,7 @@ type fakeHelper struct {
 	tables map[string]bool
 	refuse error                // Start fails
 	run    func(p *fakeProcess) // what a partition helper does after its rules are in force
+	way    string               // what the helper says of its mechanism
 	fail   string               // the partition helper answers with an error instead
 }
 
@@ -101,7 +102,8 @@ func (p *fakeProcess) main() {
 		return
 	}
 	p.h.mu.Lock()
-	_ = json.Unmarshal(spec.Data, &p.h.spec)
+	p.h.spec = helper.PartitionSpec{}
+	_ = json.Unmarshal(spec.Data, &p.h.spec) // every fault's spec names its op alike
 	name := helper.TablePrefix + p.h.spec.Op
 	p.h.mu.Unlock()
 	if p.h.fail != "" {
@@ -111,7 +113,7 @@ func (p *fakeProcess) main() {
 	p.h.table(name, true)
 	defer p.h.table(name, false)
 	from := drills.Monotonic()
-	p.say("ready", helper.Applied{AppliedFrom: from, AppliedTo: drills.Monotonic(), Table: name})
+	p.say("ready", helper.Applied{AppliedFrom: from, AppliedTo: drills.Monotonic(), Table: name, Way: p.h.way})
 	p.h.run(p)
 }
 

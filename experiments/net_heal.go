@@ -12,13 +12,13 @@ import (
 const (
 	// stopAnswer is how long a helper may take to undo and leave after "stop", before its stream is closed.
 	stopAnswer = 5 * time.Second
-	// orphanPoll is how often a partition that another process holds is looked for.
+	// orphanPoll is how often a fault that another process holds is looked for.
 	orphanPoll = 500 * time.Millisecond
-	// orphanLimit is the time in which an orphaned helper has lifted its partition by itself.
+	// orphanLimit is the time in which an orphaned helper has lifted its fault by itself.
 	orphanLimit = helperLease + 3*time.Second
 )
 
-// heal lifts a partition: by telling its helper, when we hold it, else by waiting for that helper's lease.
+// heal lifts a fault: by telling its helper, when we hold it, else by waiting for that helper's lease.
 func (n *Net) heal(ctx context.Context, target, mark string) (drills.Effect, error) {
 	n.mu.Lock()
 	c := n.cuts[target+" "+mark]
@@ -86,7 +86,7 @@ func (c *cut) lifted(clock drills.Clock, began int64, gone bool) drills.Effect {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from, to := began, drills.Monotonic()
-	e := drills.Effect{Source: netBackend, Proven: c.done != nil, Evidence: c.evidence(c.last)}
+	e := drills.Effect{Source: c.source(), Proven: c.done != nil, Evidence: c.evidence(c.last)}
 	if c.done != nil && (gone || c.done.UndoneFrom >= from && c.done.UndoneMono <= to) {
 		from, to = c.done.UndoneFrom, c.done.UndoneMono
 	}
@@ -101,7 +101,7 @@ func (c *cut) lifted(clock drills.Clock, began int64, gone bool) drills.Effect {
 	return e
 }
 
-// orphan is an undo in a process that does not hold the partition, such as after a restart. Nobody but its helper can
+// orphan is an undo in a process that does not hold the fault, such as after a restart. Nobody but its helper can
 // remove the table, and the helper does so when its lease ends.
 func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, orphanLimit, errLate)
@@ -115,7 +115,7 @@ func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, e
 			return drills.Effect{}, fmt.Errorf("%s: %w", verbHeal, err)
 		case err != nil: // the time was over while it looked once more: what it saw before stands
 		case !there && first:
-			return absent(read, "there is no such partition, or its target is not running"), nil
+			return absent(read, "there is no such fault, or its target is not running"), nil
 		case !there:
 			return absent(read, "the lease of its helper ended"), nil
 		}
@@ -125,7 +125,7 @@ func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, e
 		}
 		if ctx.Err() != nil { // both may have come
 			return drills.Effect{}, drills.Errorf(drills.Residual, "end the simulacro process that holds it, or remove its helper container",
-				"the partition is still in force: the helper of another process holds it and keeps its lease")
+				"the fault is still in force: the helper of another process holds it and keeps its lease")
 		}
 	}
 }

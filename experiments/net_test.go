@@ -24,7 +24,7 @@ func newFakeNet(t *testing.T, onEnd func(string, string)) (*Net, *fakeHelper) {
 func cutOps(t *testing.T) (do, undo drills.Op) {
 	t.Helper()
 	do, err := drills.NewOp(verbPartition, "target-id", partitionArgs{
-		Mark: "run_cut_redis_1", Peers: []peerAddress{{"redis-2", "10.0.0.2"}}, Direction: "both", Prove: proveWithin,
+		Mark: "run_cut_redis_1", Peers: []peerAddress{{"redis-2", "10.0.0.2"}}, Path: helper.Path{Direction: "both"}, Prove: proveWithin,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestPartitionAndHeal(t *testing.T) {
 	if d := evidenceOf(t, e); d.Dropped != 2 || d.Backend != netBackend || len(d.Peers) != 1 {
 		t.Errorf("evidence %+v", d)
 	}
-	want := helper.PartitionSpec{Kind: "partition", Op: "run_cut_redis_1", Lease: drills.Duration(5 * time.Second), Peers: []string{"10.0.0.2"}, Direction: "both"}
+	want := helper.PartitionSpec{Kind: "partition", Op: "run_cut_redis_1", Lease: drills.Duration(5 * time.Second), Path: helper.Path{Peers: []string{"10.0.0.2"}, Direction: "both"}}
 	if d := cmp.Diff(want, h.spec); d != "" {
 		t.Errorf("spec (-want +got):\n%s", d)
 	}
@@ -97,7 +97,16 @@ func TestNetConforms(t *testing.T) {
 func TestPartitionWithoutTrafficIsNotProven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, h := newFakeNet(t, nil)
-		h.run = func(p *fakeProcess) { p.say("beat", helper.Beat{}); <-p.closed }
+		h.run = func(p *fakeProcess) {
+			for {
+				p.say("beat", helper.Beat{})
+				select {
+				case <-p.closed:
+					return
+				case <-time.After(250 * time.Millisecond):
+				}
+			}
+		}
 		do, _ := cutOps(t)
 		start := time.Now()
 		e, err := n.Apply(t.Context(), do)
@@ -164,7 +173,7 @@ func TestHealByAnotherProcess(t *testing.T) {
 		skipped string
 		code    drills.Code
 	}{
-		{name: "never there", skipped: "no such partition"},
+		{name: "never there", skipped: "no such fault"},
 		{name: "its lease ends", there: true, leaves: 4 * time.Second, skipped: "lease of its helper ended"},
 		{name: "somebody keeps it", there: true, leaves: time.Hour, code: drills.Residual},
 	}

@@ -15,8 +15,11 @@ const proveWithin = drills.Duration(5 * time.Second)
 // Partition drops the packets between each target and some peers, at the target. Everybody else still reaches it.
 type Partition struct {
 	From      []drills.Target `yaml:"from" json:"from"`
-	Direction string          `yaml:"direction" json:"direction"` // as the target sees it: both (default), in, out
-	Ports     []int           `yaml:"ports" json:"ports,omitempty"`
+	Hosts     []string        `yaml:"hosts" json:"hosts,omitempty"` // names outside the system
+	Direction string          `yaml:"direction" json:"direction"`   // as the target sees it: both (default), in, out: one way only
+	Ports     []int           `yaml:"ports" json:"ports,omitempty"` // the peers'
+	OwnPorts  []int           `yaml:"own-ports" json:"own-ports,omitempty"`
+	Protocol  string          `yaml:"protocol" json:"protocol,omitempty"`
 }
 
 func partitionKind() drills.Kind {
@@ -33,26 +36,14 @@ func partitionKind() drills.Kind {
 
 // Validate checks the parameters.
 func (p *Partition) Validate() error {
-	if len(p.From) == 0 {
+	if len(p.From) == 0 && len(p.Hosts) == 0 {
 		return drills.Errorf(drills.Input, "for example `from: [{component: redis, role: replica}]`", "partition: from: must name who the target is cut off from")
 	}
-	for _, t := range p.From {
-		if t.Component == "" {
-			return drills.Errorf(drills.Input, "", "partition: from: every entry needs a component")
-		}
-		if t.Pick != "" && t.Pick != "all" {
-			return drills.Errorf(drills.Input, "name the peers with `names:` instead", "partition: from: pick is not used: all that match are cut off")
-		}
-	}
-	if !slices.Contains([]string{helper.Both, helper.In, helper.Out}, p.Direction) {
-		return drills.Errorf(drills.Input, "", "partition: direction: must be both, in or out, found %q", p.Direction)
-	}
-	for _, port := range p.Ports {
-		if port < 1 || port > 65535 {
-			return drills.Errorf(drills.Input, "", "partition: ports: %d is not a port", port)
-		}
-	}
-	return nil
+	return p.path().validate("partition")
+}
+
+func (p *Partition) path() Path {
+	return Path{Peers: p.From, Hosts: p.Hosts, Direction: p.Direction, Ports: p.Ports, OwnPorts: p.OwnPorts, Protocol: p.Protocol}
 }
 
 // Plan cuts each target off from all peers' addresses on the networks that both are in.
@@ -60,7 +51,7 @@ func (p *Partition) Plan(s drills.Scene) ([]drills.Change, error) {
 	if err := needDuration(s, "partition cuts the member off"); err != nil {
 		return nil, err
 	}
-	peers, err := p.peers(s)
+	peers, err := peersOf(s, p.From, "from")
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +60,7 @@ func (p *Partition) Plan(s drills.Scene) ([]drills.Change, error) {
 		if err := running(m); err != nil {
 			return nil, err
 		}
-		args := partitionArgs{Mark: mark(s, m), Direction: p.Direction, Ports: p.Ports, Prove: proveWithin}
+		args := partitionArgs{Mark: mark(s, m), Path: p.path().spec(), Prove: proveWithin}
 		if args.Peers, err = addressesOf(peers, m); err != nil {
 			return nil, err
 		}
@@ -82,9 +73,10 @@ func (p *Partition) Plan(s drills.Scene) ([]drills.Change, error) {
 	return out, nil
 }
 
-func (p *Partition) peers(s drills.Scene) ([]drills.Member, error) {
+// peersOf are the members that the targets mean, once each; field is what the drill calls them.
+func peersOf(s drills.Scene, targets []drills.Target, field string) ([]drills.Member, error) {
 	var out []drills.Member
-	for _, t := range p.From {
+	for _, t := range targets {
 		found, err := s.Match(t)
 		if err != nil {
 			return nil, err
@@ -95,7 +87,7 @@ func (p *Partition) peers(s drills.Scene) ([]drills.Member, error) {
 			}
 			for label := range m.Labels {
 				if strings.HasPrefix(label, "io.simulacro.role") {
-					return nil, drills.Errorf(drills.Blocked, "narrow `from`", "%s is a process of simulacro: cutting it off would blind the drill", m.Name)
+					return nil, drills.Errorf(drills.Blocked, "narrow `"+field+"`", "%s is a process of simulacro: disturbing it would blind the drill", m.Name)
 				}
 			}
 			out = append(out, m)

@@ -1,10 +1,8 @@
 package experiments
 
 import (
-	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +18,13 @@ type SaturateWebSocket struct {
 	Ramp        drills.Duration `yaml:"ramp" json:"ramp"`                 // time over which connections are opened
 	Login       *drills.Login   `yaml:"login" json:"login,omitempty"`
 	Publish     *Publish        `yaml:"publish" json:"publish,omitempty"`
+	TLS         *drills.TLS     `yaml:"tls" json:"tls,omitempty"`             // wss:// with these settings
+	Compress    bool            `yaml:"compress" json:"compress,omitempty"`   // offer permessage-deflate
+	Engine      string          `yaml:"engine" json:"engine,omitempty"`       // epoll or library; default: epoll, library where TLS or compression is asked for
+	Processes   int             `yaml:"processes" json:"processes,omitempty"` // default: as many as the limit of open files asks for
+	Sources     []string        `yaml:"sources" json:"sources,omitempty"`     // own addresses to connect from, in turn
+	Storm       drills.Duration `yaml:"storm" json:"storm,omitempty"`         // so long after the ramp all connections are cut at once, and come back
+	Realtime    bool            `yaml:"realtime" json:"realtime,omitempty"`   // SCHED_FIFO for the receive loops, where allowed
 }
 
 // Publish is what is sent while the connections are held. Every connection expects every message.
@@ -30,7 +35,9 @@ type Publish struct {
 	Size  int     `yaml:"size" json:"size"` // payload bytes
 }
 
-// maxConnections keeps one generator below its own limit of sockets.
+func notAnAddress(s string) bool { return net.ParseIP(s) == nil }
+
+// maxConnections is what was tried, with something to spare.
 const maxConnections = 60000
 
 func saturateWebSocketKind() drills.Kind {
@@ -63,6 +70,16 @@ func (f *SaturateWebSocket) Validate() error {
 		return bad("ramp: %s is negative", f.Ramp)
 	case f.Login != nil && (f.Login.URL == "" || f.Login.Username == "" || f.Login.Password == ""):
 		return bad("login: needs url, username and password")
+	case f.Engine != "" && f.Engine != "epoll" && f.Engine != "library":
+		return bad("engine: must be epoll or library, found %q", f.Engine)
+	case f.Engine == "epoll" && (f.TLS != nil || f.Compress):
+		return bad("engine: epoll speaks neither TLS nor compression; leave it out, or say library")
+	case f.Processes < 0 || f.Processes > 64:
+		return bad("processes: must be between 1 and 64, or left out, found %d", f.Processes)
+	case f.Storm < 0:
+		return bad("storm: %s is negative", f.Storm)
+	case slices.ContainsFunc(f.Sources, notAnAddress):
+		return bad("sources: must be addresses, found %v", f.Sources)
 	case f.Publish == nil:
 		return nil
 	case f.Publish.URL == "":
@@ -84,6 +101,13 @@ type loadWebSocketArgs struct {
 	Login       *drills.Login   `json:"login,omitempty"` // secrets stay references until the generator gets them
 	Publish     *Publish        `json:"publish,omitempty"`
 	Ramp        drills.Duration `json:"ramp"`
+	TLS         *drills.TLS     `json:"tls,omitempty"`
+	Compress    bool            `json:"compress,omitempty"`
+	Engine      string          `json:"engine,omitempty"`
+	Processes   int             `json:"processes,omitempty"`
+	Sources     []string        `json:"sources,omitempty"`
+	Storm       drills.Duration `json:"storm,omitempty"`
+	Realtime    bool            `json:"realtime,omitempty"`
 }
 
 // Plan is one change for all targets: one generator spreads its connections over them.
@@ -91,52 +115,29 @@ func (f *SaturateWebSocket) Plan(s drills.Scene) ([]drills.Change, error) {
 	if err := needDuration(s, "saturate-websocket holds its connections"); err != nil {
 		return nil, err
 	}
-	network, err := f.network(s.Targets)
+	network, err := sharedNetwork(f.Network, s.Targets)
 	if err != nil {
 		return nil, err
 	}
-	args := loadWebSocketArgs{Connections: f.Connections, Path: f.Path, Network: network, Login: f.Login, Publish: f.Publish, Ramp: f.Ramp}
+	if f.Publish != nil {
+		if err := loadAllowed(s, f.Publish.Rate); err != nil {
+			return nil, err
+		}
+	}
+	args := loadWebSocketArgs{
+		Connections: f.Connections, Path: f.Path, Network: network, Login: f.Login, Publish: f.Publish, Ramp: f.Ramp, TLS: f.TLS, Compress: f.Compress,
+		Engine: f.Engine, Processes: f.Processes, Sources: f.Sources, Storm: f.Storm, Realtime: f.Realtime,
+	}
 	for _, m := range s.Targets {
 		if err := running(m); err != nil {
 			return nil, err
 		}
-		port, err := f.port(s, m)
+		addr, err := loadAddress(s, m, network, f.Port)
 		if err != nil {
 			return nil, err
 		}
-		args.Targets = append(args.Targets, net.JoinHostPort(m.Networks[network], strconv.Itoa(port)))
+		args.Targets = append(args.Targets, addr)
 	}
 	c, err := change(s, s.Targets[0], plan{class: drills.ClassUndo, do: "load.websocket", undo: "load.stop"}, args, nil)
 	return []drills.Change{c}, err
-}
-
-// network is the one asked for, else the only one that the targets share; every target must have an address in it.
-func (f *SaturateWebSocket) network(targets []drills.Member) (string, error) {
-	var shared []string
-	for _, name := range slices.Sorted(maps.Keys(targets[0].Networks)) {
-		if !slices.ContainsFunc(targets, func(m drills.Member) bool { return m.Networks[name] == "" }) {
-			shared = append(shared, name)
-		}
-	}
-	switch {
-	case f.Network != "" && slices.Contains(shared, f.Network):
-		return f.Network, nil
-	case f.Network != "":
-		return "", drills.Errorf(drills.Blocked, "", "not every target is in network %q; they share %v", f.Network, shared)
-	case len(shared) == 1:
-		return shared[0], nil
-	}
-	return "", drills.Errorf(drills.Input, "set `network:` in the step's `with:`", "the targets share %d networks (%v), so the load's network must be named", len(shared), shared)
-}
-
-func (f *SaturateWebSocket) port(s drills.Scene, m drills.Member) (int, error) {
-	if f.Port > 0 {
-		return f.Port, nil
-	}
-	if s.System != nil {
-		if r := s.System.Components[m.Component].Roles; r != nil && r.Port > 0 {
-			return r.Port, nil
-		}
-	}
-	return 0, drills.Errorf(drills.Input, "set `port:` in the step's `with:`", "the port of %s is not known", m.Name)
 }

@@ -15,13 +15,16 @@ import (
 //go:embed templates/report.html
 var reportHTML string
 
+//go:embed templates/views.html
+var viewsHTML string
+
 //go:embed templates/style.css
 var styleCSS string
 
 // HTML writes the report of one run as one file without scripts, fonts or pictures of elsewhere: it can be archived,
 // printed on A4 and read by a screen reader.
 func HTML(w io.Writer, r drills.Record) error {
-	t, err := template.New("report").Funcs(funcs(r)).Parse(reportHTML)
+	t, err := template.New("report").Funcs(funcs(r)).Funcs(viewFuncs(r)).Parse(reportHTML + viewsHTML)
 	if err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}
@@ -51,8 +54,10 @@ func funcs(r drills.Record) template.FuncMap {
 		"primaries": func(v drills.RoleView) string { return primaries(r, v) }, "lost": func() string { return lost(r) },
 		"lasted": func() string { return lasted(r) }, "limits": func() []string { return limits(r) }, "sampling": func() string { return sampling(r) },
 		"utc": utc, "clock": clock, "between": between, "short": short, "mark": mark, "ms": ms, "percent": percent, "lines": lines,
-		"effect": effectText, "undo": undoText, "outages": outagesText, "ours": oursText, "purge": purgeText, "expected": expectedText,
+		"effect": effectText, "undo": undoText, "outages": outagesText, "ours": oursText, "purge": purgeText, "notes": canaryNotes, "loadNotes": loadNotes, "expected": expectedText,
 		"vclass": vclass, "compact": compact, "target": target, "printable": printable, "labels": labels, "durationOf": func(p drills.PhaseSpan) string { return long(p.To.Sub(p.From)) },
+		"windows":  func() []drills.WindowStat { return otherWindows(r) },
+		"contract": func() []contractRow { return contractRows(r) }, "quantiles": quantilesText, "said": saidText, "breakers": func() []breakerRow { return breakerRows(r) }, "breakerSource": breakerSource, "contractWindow": func() string { return contractWindow(r) },
 		"list": func(xs []string) string { return strings.Join(xs, ", ") },
 	}
 }

@@ -122,6 +122,10 @@ func failureType(j drills.Judged) string {
 		return "WritesLost"
 	case "alert", "notified", "detection":
 		return "NotDetected"
+	case "contract", "works":
+		return "DegradedBeyondContract"
+	case "breaker":
+		return "BreakerMisbehaved"
 	}
 	return "ExpectationNotMet"
 }

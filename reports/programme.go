@@ -63,17 +63,18 @@ type Group struct {
 
 // Programme is the report over many runs.
 type Programme struct {
-	Schema string    `json:"schema"`
-	From   time.Time `json:"from"`
-	To     time.Time `json:"to"`
-	Target float64   `json:"target"`
-	Groups []Group   `json:"groups"`
-	Runs   []RunLine `json:"runs"`
+	Schema  string        `json:"schema"`
+	From    time.Time     `json:"from"`
+	To      time.Time     `json:"to"`
+	Target  float64       `json:"target"`
+	Groups  []Group       `json:"groups"`
+	Budgets []MonthBudget `json:"budgets,omitempty"`
+	Runs    []RunLine     `json:"runs"`
 }
 
 // NewProgramme counts runs and due slots against a target share of passed drills, 0..1. Every run and every slot is in it.
 func NewProgramme(runs []Ref, slots []SlotResult, target float64) Programme {
-	p := Programme{Schema: "simulacro.programme/v1", Target: target, Runs: runLines(runs, slots)}
+	p := Programme{Schema: "simulacro.programme/v1", Target: target, Runs: runLines(runs, slots), Budgets: monthBudgets(runs)}
 	if len(p.Runs) > 0 {
 		p.From, p.To = p.Runs[0].At, p.Runs[len(p.Runs)-1].At
 	}

@@ -21,6 +21,7 @@ func ProgrammeHTML(w io.Writer, p Programme) error {
 		"caveats": func() []string { return caveats(p) },
 		"picture": func(r Rate) template.HTML { pictures++; return ratePicture(r, p.Target, pictures) },
 		"rates":   func(g Group) []Rate { return append([]Rate{g.All}, g.Components...) },
+		"months":  func() []monthRow { return monthRows(p) },
 		"percent": percent, "rate": rateText, "optional": optional, "wilson": wilsonText, "intention": intentionText, "spread": spreadText,
 		"orDash": orDash, "lineOutcome": lineOutcome, "orSlot": orSlot, "span": span, "printable": printable, "utc": utc, "short": short,
 		"reference": func() bool { return len(p.Groups) > 0 && allReference(p) }, "referenceText": func() string { return referenceText },

@@ -46,6 +46,7 @@ func ProgrammeText(w io.Writer, p Programme) error {
 	for _, g := range p.Groups {
 		textGroup(&b, g)
 	}
+	textMonths(&b, p)
 	t := columns()
 	for _, l := range p.Runs {
 		t.AppendRow(table.Row{l.At.UTC().Format("2006-01-02 15:04"), lineOutcome(l), l.Counted, l.Purpose, l.Component, l.Drill, span(l.RTA), span(l.RPA), orSlot(l), l.Dir})

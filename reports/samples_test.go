@@ -78,7 +78,7 @@ func sampleDrill() *drills.Drill {
 			{ID: "cut", At: 0, Fault: "partition", Target: drills.Target{Component: "redis", Role: "primary"}, Duration: dur(15), With: map[string]any{"from": "redis replicas, sentinel"}},
 		},
 		Recovery: drills.Recovery{While: drills.AnyTime, For: dur(10)},
-		Expect:   drills.Expect{Loss: &drills.Loss{Canary: "redis-app", MaxWrites: &no}},
+		Expect:   drills.Expect{Loss: drills.Losses{{Canary: "redis-app", MaxWrites: &no}}},
 		StopConditions: []drills.StopCondition{
 			{Alert: &drills.AlertStop{Severity: "critical", NotIn: "expect"}},
 			{Outage: dur(60), ObjectiveTruncated: true},
@@ -267,5 +267,5 @@ func passed() drills.Record {
 }
 
 func samples() map[string]drills.Record {
-	return map[string]drills.Record{"pass": passed(), "fail": failed(), "aborted": aborted(), "blocked": blocked(), "dirty": dirty(), "invalid": invalid(), "inconclusive": inconclusive(), "empty": {}}
+	return map[string]drills.Record{"pass": passed(), "fail": failed(), "aborted": aborted(), "blocked": blocked(), "dirty": dirty(), "invalid": invalid(), "inconclusive": inconclusive(), "degraded": degraded(), "views": seenThreeTimes(), "empty": {}}
 }

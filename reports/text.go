@@ -18,11 +18,16 @@ func Text(w io.Writer, r drills.Record) error {
 	textChecks(&b, r)
 	textJudged(&b, r)
 	textTimes(&b, r)
+	textViews(&b, r)
 	textFaults(&b, r)
 	textProbes(&b, r)
+	textContract(&b, r)
+	textBreakers(&b, r)
 	textCanaries(&b, r)
 	textLoad(&b, r)
 	textAlerts(&b, r)
+	textSLOs(&b, r)
+	textBudgets(&b, r)
 	textFindings(&b, r)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -125,10 +130,15 @@ func textCanaries(b *bytes.Buffer, r drills.Record) {
 		}
 		t.AppendRow(table.Row{
 			c.Name, fmt.Sprintf("%d acknowledged", c.Acked), fmt.Sprintf("%d lost (%d before T0)", c.Lost, c.LostBeforeT0),
-			fmt.Sprintf("%d corrupt, %d phantom, %d duplicated, %d indeterminate", c.Corrupt, c.Phantom, c.Duplicated, c.Indeterminate), purgeText(c),
+			troublesText(c), purgeText(c),
 		})
 	}
 	put(b, "Canaries (canary writes are not business records)", t)
+	for _, c := range r.Canaries {
+		for _, line := range canaryNotes(c) {
+			fmt.Fprintf(b, "  %s: %s\n", c.Name, printable(line))
+		}
+	}
 }
 
 func textLoad(b *bytes.Buffer, r drills.Record) {
@@ -143,6 +153,34 @@ func textLoad(b *bytes.Buffer, r drills.Record) {
 		})
 	}
 	put(b, "Load", t)
+	for _, m := range r.Load {
+		for _, line := range loadNotes(m) {
+			fmt.Fprintf(b, "  %s: %s\n", m.Step, printable(line))
+		}
+	}
+}
+
+// loadNotes are what is said of a load beside its row: what was the generator's own part, what it used, and its storms.
+func loadNotes(m drills.LoadMeasured) []string {
+	var out []string
+	if m.Arrived != (drills.Quantiles{}) {
+		out = append(out, fmt.Sprintf("up to the kernel's receive stamp p50 %s, p95 %s, p99 %s; then read within p50 %s, p99 %s",
+			ms(m.Arrived.P50), ms(m.Arrived.P95), ms(m.Arrived.P99), ms(m.Reading.P50), ms(m.Reading.P99)))
+	}
+	if m.MemoryBytes > 0 && m.Connected > 0 {
+		out = append(out, fmt.Sprintf("generator: %.1f MiB resident, %.1f MiB with shared pages counted once (%.2f KiB a connection)",
+			float64(m.RSSBytes)/(1<<20), float64(m.MemoryBytes)/(1<<20), float64(m.MemoryBytes)/1024/float64(m.Connected)))
+	}
+	if m.Reordered > 0 {
+		out = append(out, fmt.Sprintf("%d messages came after a later one", m.Reordered))
+	}
+	for _, s := range m.Storms {
+		out = append(out, s.String())
+	}
+	if m.Note != "" {
+		out = append(out, m.Note)
+	}
+	return out
 }
 
 func textAlerts(b *bytes.Buffer, r drills.Record) {

@@ -84,8 +84,10 @@ func (c *Canary) spec() (drills.CanarySpec, error) {
 	if s.Table == "" {
 		s.Table = "simulacro.canary_" + unfit.ReplaceAllString(strings.ToLower(c.cfg.Name), "_") + "_{run}"
 	}
-	named := map[string]string{"redis": s.Keys, "postgres": s.Table}[s.Kind]
-	if !strings.Contains(named, "{run}") {
+	if s.Kind == "http" {
+		return s, httpComplete(c.cfg.Name, s)
+	}
+	if named := namespace(s); !strings.Contains(named, "{run}") {
 		return s, drills.Errorf(drills.Input, "put {run} into its keys or table", "canary %s would share its namespace with other runs", c.cfg.Name)
 	}
 	if !strings.HasSuffix(s.Keys, "*") {
@@ -96,11 +98,24 @@ func (c *Canary) spec() (drills.CanarySpec, error) {
 	return s, nil
 }
 
+// namespace is where the canary writes: nothing else is ever touched or purged.
+func namespace(s drills.CanarySpec) string {
+	switch s.Store() {
+	case "redis":
+		return s.Keys
+	case "postgres":
+		return s.Table
+	case "http":
+		return s.Write.URL
+	}
+	return ""
+}
+
 func (c *Canary) open(s drills.CanarySpec, place drills.Place, r readiness) error {
 	now := drills.NewClock()
 	c.ledger.Meta = CanaryMeta{
 		Schema: CanarySchema, Name: c.cfg.Name, Run: c.cfg.Run, Kind: s.Kind, Place: placeName(place),
-		Connection: s.Connection, Every: s.Every, Timeout: s.Timeout, Namespace: map[string]string{"redis": s.Keys, "postgres": s.Table}[s.Kind],
+		Connection: s.Connection, Every: s.Every, Timeout: s.Timeout, Namespace: namespace(s), Registers: s.Registers, Clients: s.Clients,
 		Mono: now.Mono, Wall: now.Wall, Realtime: r.Realtime,
 	}
 	out, err := c.cfg.Samples.Create(c.file)
@@ -185,7 +200,11 @@ func (c *Canary) members(ctx context.Context) ([]MemberAddr, error) {
 // ReadBack stops writing, waits (30 s at most) until one member is primary and the others follow it, and reads every
 // number from every member. An error spoils this canary's measurement; it is in CanaryMeasured as well.
 func (c *Canary) ReadBack(ctx context.Context, _ drills.Timing) error {
-	err := c.readBack(ctx)
+	read := c.readBack
+	if c.cfg.Spec.IsRegister() {
+		read = c.haltRegister
+	}
+	err := read(ctx)
 	if err != nil {
 		err = fmt.Errorf("read canary %s back: %w", c.cfg.Name, err)
 	}
@@ -229,14 +248,16 @@ func (c *Canary) Finish(ctx context.Context, t drills.Timing) ([]drills.Event, e
 	c.ledger.Purge = &p
 	c.note(c.raw.purge(p))
 	c.note(c.raw.close())
-	m := c.ledger.Settle(t)
-	m.Raw = c.file
 	sum, err := c.cfg.Samples.Digest(c.file)
 	c.note(err)
-	m.SHA256 = sum
 	if err := c.agent.failure(); err != nil {
 		c.note(fmt.Errorf("the canary died: %w", err))
 	}
+	if c.cfg.Spec.IsRegister() {
+		return []drills.Event{c.registerEvent(sum)}, stopped
+	}
+	m := c.ledger.Settle(t)
+	m.Raw, m.SHA256 = c.file, sum
 	if c.err != nil {
 		m.Error = c.err.Error()
 	}

@@ -16,6 +16,8 @@ import (
 const (
 	canaryEvery    = 20 * time.Millisecond
 	canaryTimeout  = 500 * time.Millisecond
+	httpEvery      = time.Second // an API is slower than a store, and may be rate limited
+	httpTimeout    = 2 * time.Second
 	proofWithin    = 15 * time.Second // for a purge to reach every replica
 	orphanPurge    = 20 * time.Second // to clean up when the orchestrator is gone
 	openCanary     = 10 * time.Second
@@ -42,6 +44,11 @@ type purger interface {
 	left(context.Context, MemberAddr) (int, error)
 	what() string
 	anywhere(context.Context) (MemberAddr, error)
+}
+
+// historian is a store that can say when its present line of history branched off.
+type historian interface {
+	history(context.Context, MemberAddr) *walHistory
 }
 
 type store interface {
@@ -88,23 +95,42 @@ func newCanaryAgent(job canaryJob, pipe *drills.Pipe) (*canaryAgent, error) {
 	switch job.Spec.Kind {
 	case "redis":
 		a.store, err = newRedisStore(job.Spec, a.book)
+	case "redis-stream":
+		a.store, err = newStreamStore(job.Spec, a.book)
+	case "http":
+		a.store, err = newHTTPStore(job.Spec, a.book)
 	case "postgres":
 		a.store, err = newPGStore(job.Spec, a.book)
+	case "redis-register":
+		a.store, err = newRegisterStore(job.Spec, a.book, newRedisStore)
+	case "postgres-register":
+		a.store, err = newRegisterStore(job.Spec, a.book, newPGStore)
 	default:
-		err = fmt.Errorf("no canary of kind %q: want redis or postgres", job.Spec.Kind)
+		err = fmt.Errorf("no canary of kind %q: want redis, redis-stream, redis-register, postgres, postgres-register or http", job.Spec.Kind)
 	}
 	return a, err
 }
 
 func withCanaryDefaults(s *drills.CanarySpec) {
+	every, timeout := canaryEvery, canaryTimeout
+	if s.Kind == "http" {
+		every, timeout = httpEvery, httpTimeout
+	}
 	if s.Every <= 0 {
-		s.Every = drills.Duration(canaryEvery)
+		s.Every = drills.Duration(every)
 	}
 	if s.Timeout <= 0 {
-		s.Timeout = drills.Duration(canaryTimeout)
+		s.Timeout = drills.Duration(timeout)
 	}
 	if s.Connection == "" {
 		s.Connection = "persistent"
+	}
+	withHTTPDefaults(s)
+	if s.IsRegister() && s.Registers <= 0 {
+		s.Registers = registerCount
+	}
+	if s.IsRegister() && s.Clients <= 0 {
+		s.Clients = registerClients
 	}
 }
 
@@ -119,14 +145,7 @@ func (a *canaryAgent) open(ctx context.Context) error {
 
 // run writes and obeys until stopped.
 func (a *canaryAgent) run(ctx context.Context) error {
-	ready := readiness{}
-	if a.job.Realtime {
-		if err := goRealtime(); err != nil {
-			ready.Why = err.Error()
-		} else {
-			ready.Realtime = true
-		}
-	}
+	ready := realtime(ctx, a.job.Realtime)
 	if err := a.pipe.Send("ready", ready); err != nil {
 		return err
 	}
@@ -183,6 +202,9 @@ func (a *canaryAgent) write(ctx context.Context) (halt func()) {
 func (a *canaryAgent) report(s Sample) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if p := a.book.position(s.Seq); s.Class == Good {
+		s.Position = p
+	}
 	a.enc.add(0, s)
 }
 
@@ -233,6 +255,9 @@ func (a *canaryAgent) readBack(ctx context.Context, job readJob) holdings {
 		})
 	}
 	wg.Wait()
+	if h, ok := a.store.(historian); ok && lead >= 0 {
+		out.History = h.history(ctx, job.Members[lead])
+	}
 	out.To = drills.Monotonic()
 	return out
 }

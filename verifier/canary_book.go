@@ -15,11 +15,30 @@ import (
 type book struct {
 	run string
 
-	mu   sync.Mutex
-	sent map[int64]int64 // seq -> CLOCK_MONOTONIC written into the value
+	mu     sync.Mutex
+	sent   map[int64]int64  // seq -> CLOCK_MONOTONIC written into the value
+	places map[int64]string // seq -> position in the store, until it is reported
 }
 
-func newBook(run string) *book { return &book{run: run, sent: map[int64]int64{}} }
+func newBook(run string) *book {
+	return &book{run: run, sent: map[int64]int64{}, places: map[int64]string{}}
+}
+
+// stored remembers the position that the store acknowledged.
+func (b *book) stored(seq int64, position string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.places[seq] = position
+}
+
+// position forgets and returns it.
+func (b *book) position(seq int64) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.places[seq]
+	delete(b.places, seq)
+	return p
+}
 
 func (b *book) note(seq, at int64) {
 	b.mu.Lock()
@@ -56,6 +75,14 @@ func (b *book) value(seq, at int64) string {
 func (b *book) intact(seq int64, value string) bool {
 	at, ok := b.at(seq)
 	return ok && value == b.value(seq, at)
+}
+
+// copyOf is the number of which a stored value is an exact copy.
+func (b *book) copyOf(stored any) (int64, bool) {
+	value, _ := stored.(string)
+	first, _, _ := strings.Cut(value, " ")
+	seq, err := strconv.ParseInt(first, 10, 64)
+	return seq, err == nil && b.intact(seq, value)
 }
 
 // seqOf reads the number at the end of a key with this prefix.

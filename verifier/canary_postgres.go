@@ -17,11 +17,7 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 )
 
-// pointEvery is how often a row carries a point: a new connection that uses PostGIS has to load it first, which costs the
-// server more than the write.
-const pointEvery = 16
-
-// pgStore inserts numbered rows into a table of its own, some with a point where PostGIS is there. The
+// pgStore inserts numbered rows into a table of its own, each with a PostGIS point where the system file asks for it. The
 // table's name carries the run; should we be killed, it stays: see docs on sweeping, or drop it by its comment.
 type pgStore struct {
 	spec   drills.CanarySpec
@@ -29,8 +25,7 @@ type pgStore struct {
 	dial   *dialer
 	table  string // quoted schema.table
 	insert string
-	// insertPoint is used for every pointEvery-th row, where PostGIS is there.
-	insertPoint string
+	wal    bool // inserts return their WAL position
 
 	pool *pool[*pgLink]
 
@@ -73,35 +68,34 @@ func tableName(pattern, run string) string {
 	return schema + "." + strings.ReplaceAll(table, "{run}", clean)
 }
 
-// open makes the table, with a geography column where PostGIS is there, and pins the server where asked to.
+// open makes the table and pins the server where asked to.
 func (p *pgStore) open(ctx context.Context) error {
 	link, err := dialPG(ctx, p.config)
 	if err != nil {
 		return err
 	}
 	defer link.drop()
-	columns := "id bigint primary key, sent timestamptz not null, sent_ns bigint not null, sha text not null"
-	p.insert = "insert into " + p.table + " (id, sent, sent_ns, sha) values ($1, to_timestamp($2::float8), $3, $4)"
-	var geo *string
-	if err := link.QueryRow(ctx, "select to_regtype('geography')::text").Scan(&geo); err != nil {
+	columns, err := p.columns(ctx, link)
+	if err != nil {
 		return err
-	}
-	if geo != nil {
-		columns += ", geom geography(point)"
-		p.insertPoint = "insert into " + p.table + " (id, sent, sent_ns, sha, geom) values ($1, to_timestamp($2::float8), $3, $4, " +
-			"('SRID=4326;POINT(' || ($1::bigint % 360 - 180) || ' ' || ($1::bigint % 180 - 90) || ')')::geography)"
 	}
 	if _, err := link.Exec(ctx, "create table "+p.table+" ("+columns+")"); err != nil {
 		return fmt.Errorf("make the table %s: %w", p.table, err)
 	}
-	note := "numbered test writes of simulacro run " + p.book.run + "; may be dropped"
-	if _, err := link.Exec(ctx, "comment on table "+p.table+" is '"+strings.ReplaceAll(note, "'", "''")+"'"); err != nil {
+	if err := p.comment(ctx, link); err != nil {
 		return err
 	}
 	if p.spec.Connection == "pinned" {
 		return p.pin(link.address)
 	}
 	return nil
+}
+
+// comment says on the table whose it is.
+func (p *pgStore) comment(ctx context.Context, link *pgLink) error {
+	note := "test writes of simulacro run " + p.book.run + "; may be dropped"
+	_, err := link.Exec(ctx, "comment on table "+p.table+" is '"+strings.ReplaceAll(note, "'", "''")+"'")
+	return err
 }
 
 // pin makes every later connection go to this address, whatever has become of the server there.
@@ -148,18 +142,25 @@ func (p *pgStore) check(ctx context.Context, seq int64) result {
 	at := drills.Monotonic()
 	p.book.note(seq, at)
 	wall := float64(time.Now().UnixMicro()) / 1e6
-	insert := p.insert
-	if p.insertPoint != "" && seq%pointEvery == 0 {
-		insert = p.insertPoint
+	args := []any{seq, wall, at, p.book.digest(seq, at)}
+	if p.spec.Geometry {
+		args = append(args, pointOf(seq))
 	}
+	server := link.server
 	err = p.pool.use(ctx, patience(p.spec.Timeout.D()), link, func(ctx context.Context, link *pgLink) error {
-		_, err := link.Exec(ctx, insert, seq, wall, at, p.book.digest(seq, at))
+		if !p.wal {
+			_, err := link.Exec(ctx, p.insert, args...)
+			return err
+		}
+		var position string
+		err := link.QueryRow(ctx, p.insert, args...).Scan(&position)
+		p.book.stored(seq, strings.TrimLeft(position, "0"))
 		return err
 	}, p.usable)
 	var reply *pgconn.PgError
 	switch {
 	case err == nil:
-		return good()
+		return result{Good, server}
 	case errors.As(err, &reply) && reply.Severity == "ERROR":
 		return postgres(err, true) // a definite refusal, such as by a server that has become read-only
 	}
@@ -178,5 +179,16 @@ func (p *pgStore) connect(ctx context.Context) (*pgLink, error) {
 	p.mu.Lock()
 	cfg := p.config
 	p.mu.Unlock()
-	return dialPG(ctx, cfg)
+	link, err := dialPG(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := link.QueryRow(ctx, pgWhere).Scan(&link.server); err != nil {
+		link.drop()
+		return nil, err
+	}
+	return link, nil
 }
+
+// pgWhere asks a server for its own address: through a proxy it is not the one that was dialled.
+const pgWhere = "select coalesce(host(inet_server_addr()) || ':' || inet_server_port(), '')"

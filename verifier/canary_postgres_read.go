@@ -49,22 +49,26 @@ func (p *pgStore) read(ctx context.Context, m MemberAddr, h *Holding) error {
 		return err
 	}
 	defer link.drop()
-	rows, err := link.Query(ctx, "select id, sent_ns, sha from "+p.table+" order by id")
+	point := "''"
+	if p.spec.Geometry {
+		point = "encode(ST_AsEWKB(geom, 'NDR'), 'hex')"
+	}
+	rows, err := link.Query(ctx, "select id, sent_ns, sha, "+point+" from "+p.table+" order by id")
 	if err != nil {
 		return err
 	}
 	var held []int64
 	var seq, at int64
-	var sha string
+	var sha, geom string
 	last := int64(-1)
-	_, err = pgx.ForEachRow(rows, []any{&seq, &at, &sha}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&seq, &at, &sha, &geom}, func() error {
 		sent, known := p.book.at(seq)
 		switch {
 		case !known:
-			h.Phantom++
+			h.phantom(itoa(seq))
 		case seq == last:
 			h.Duplicated = append(h.Duplicated, seq)
-		case at == sent && sha == p.book.digest(seq, sent):
+		case at == sent && sha == p.book.digest(seq, sent) && (!p.spec.Geometry || geom == pointOf(seq)):
 			held = append(held, seq)
 		default:
 			h.Corrupt = append(h.Corrupt, seq)

@@ -19,12 +19,15 @@ import (
 //	seq      write: its number
 //	send_ns  write: CLOCK_MONOTONIC when sent; read: when reading back began
 //	ack_ns   write: when it was acknowledged or given up; read: when reading back ended
-//	outcome  write: ok | indeterminate (sent, no answer) | unsent (we were stuck) | failed:CLASS (refused before any effect);
+//	outcome  write: ok | indeterminate (sent, no answer) | unsent (we were stuck) | failed:CLASS (refused before any effect) |
+//	         throttled (refused because of a rate limit; says nothing of the system);
 //	         purge: ok | failed
-//	text     write: why it was not ok; member: a Holding as JSON; purge: the proof
+//	text     write: where it was stored (a stream entry's id, a WAL position, a row's id), what a register's read was answered, or why it was not ok; read: the primary's
+//	         walHistory as JSON, where it has one; member: a Holding as JSON; purge: the proof
+//	server   write: who acknowledged it, where that is known
 const CanarySchema = "simulacro.canary/v1"
 
-var canaryColumns = [...]string{"row", "seq", "send_ns", "ack_ns", "outcome", "text"} //nolint:gochecknoglobals // a constant that Go cannot write as one
+var canaryColumns = [...]string{"row", "seq", "send_ns", "ack_ns", "outcome", "text", "server"} //nolint:gochecknoglobals // a constant that Go cannot write as one
 
 // CanaryMeta is what the rows do not say.
 type CanaryMeta struct {
@@ -36,7 +39,9 @@ type CanaryMeta struct {
 	Connection string          `json:"connection"`
 	Every      drills.Duration `json:"every"`
 	Timeout    drills.Duration `json:"timeout"`
-	Namespace  string          `json:"namespace"` // keys or table
+	Namespace  string          `json:"namespace"`           // keys or table
+	Registers  int             `json:"registers,omitempty"` // of a register canary: with the number of an operation they say what it was
+	Clients    int             `json:"clients,omitempty"`
 	Mono       int64           `json:"mono_ns"`
 	Wall       time.Time       `json:"wall"`
 	Realtime   bool            `json:"realtime"`
@@ -65,14 +70,26 @@ func newLedgerWriter(out io.WriteCloser, m CanaryMeta) (*ledgerWriter, error) {
 }
 
 func (w *ledgerWriter) write(s Sample) error {
-	return w.csv.Write([]string{"write", itoa(s.Seq), itoa(s.Send), itoa(s.Done), outcomeWord(s.Class), s.Text})
+	text, server := s.Text, ""
+	if s.Class == Good {
+		text, server = s.Position, s.Text
+	}
+	return w.csv.Write([]string{"write", itoa(s.Seq), itoa(s.Send), itoa(s.Done), outcomeWord(s.Class), text, server})
 }
 
 func (w *ledgerWriter) back(h holdings) error {
-	err := w.csv.Write([]string{"read", "", itoa(h.From), itoa(h.To), "", ""})
+	history := ""
+	if h.History != nil {
+		b, err := json.Marshal(h.History)
+		if err != nil {
+			return err
+		}
+		history = string(b)
+	}
+	err := w.csv.Write([]string{"read", "", itoa(h.From), itoa(h.To), "", history, ""})
 	for _, m := range h.Members {
 		b, jerr := json.Marshal(m)
-		err = errors.Join(err, jerr, w.csv.Write([]string{"member", "", "", "", "", string(b)}))
+		err = errors.Join(err, jerr, w.csv.Write([]string{"member", "", "", "", "", string(b), ""}))
 	}
 	return err
 }
@@ -82,7 +99,7 @@ func (w *ledgerWriter) purge(p purged) error {
 	if p.OK {
 		word = "ok"
 	}
-	return w.csv.Write([]string{"purge", "", "", "", word, p.Proof})
+	return w.csv.Write([]string{"purge", "", "", "", word, p.Proof, ""})
 }
 
 func (w *ledgerWriter) flush() error {
@@ -100,6 +117,8 @@ func outcomeWord(c Class) string {
 		return "indeterminate"
 	case Observer:
 		return "unsent"
+	case Throttled:
+		return "throttled"
 	}
 	return "failed:" + c.String()
 }
@@ -131,12 +150,20 @@ func (l *Ledger) row(f []string) error {
 		if err == nil {
 			err = parseInts(f[1:4], &s.Seq, &s.Send, &s.Done)
 		}
-		s.Class, s.Text = c, f[5]
+		if s.Class = c; c == Good {
+			s.Position, s.Text = f[5], f[6]
+		} else {
+			s.Text = f[5]
+		}
 		l.Writes = append(l.Writes, s)
 		return err
 	case "read":
 		l.Back = &holdings{}
-		return parseInts(f[2:4], &l.Back.From, &l.Back.To)
+		err := parseInts(f[2:4], &l.Back.From, &l.Back.To)
+		if err == nil && f[5] != "" {
+			err = json.Unmarshal([]byte(f[5]), &l.Back.History)
+		}
+		return err
 	case "member":
 		if l.Back == nil {
 			return errors.New("a member before the read row")

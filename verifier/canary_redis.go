@@ -25,6 +25,7 @@ type redisStore struct {
 	target respTarget
 	via    *sentinels // nil: direct
 	prefix string     // of every key
+	trial  []string   // a write of the kind that will follow
 
 	pool *pool[*respConn]
 
@@ -42,6 +43,7 @@ func newRedisStore(s drills.CanarySpec, b *book) (*redisStore, error) {
 		spec: s, book: b, dial: d, prefix: strings.TrimSuffix(s.Keys, "*"),
 		target: respTarget{address: s.Address, username: s.Username, password: s.Password, tls: cfg},
 	}
+	r.trial = []string{"SET", r.prefix + "open", r.book.run, "PX", probeKeyExpiry}
 	if s.Via == "sentinel" {
 		if r.via, err = newSentinels(d, s.Sentinels, s.Master, s.SentinelAuth); err != nil {
 			return nil, err
@@ -69,7 +71,7 @@ func (r *redisStore) open(ctx context.Context) error {
 		return err
 	}
 	defer link.close()
-	if _, err := link.do([]string{"SET", r.prefix + "open", r.book.run, "PX", probeKeyExpiry}, []string{"UNLINK", r.prefix + "open"}); err != nil {
+	if _, err := link.do(r.trial, []string{"UNLINK", r.trialKey()}); err != nil {
 		return fmt.Errorf("a trial write failed: %w", err)
 	}
 	if r.spec.Connection == "pinned" {
@@ -79,6 +81,9 @@ func (r *redisStore) open(ctx context.Context) error {
 	}
 	return nil
 }
+
+// trialKey is what open writes and deletes again.
+func (r *redisStore) trialKey() string { return r.prefix + "open" }
 
 // address is where the next connection goes: as a client library does, the sentinels are asked for each.
 func (r *redisStore) address(ctx context.Context) (string, error) {
@@ -130,6 +135,7 @@ func (r *redisStore) check(ctx context.Context, seq int64) result {
 	}
 	at := drills.Monotonic()
 	r.book.note(seq, at)
+	server := link.c.RemoteAddr().String()
 	err = r.pool.use(ctx, patience(r.spec.Timeout.D()), link, func(ctx context.Context, link *respConn) error {
 		if d, ok := ctx.Deadline(); ok {
 			_ = link.c.SetDeadline(d)
@@ -140,7 +146,7 @@ func (r *redisStore) check(ctx context.Context, seq int64) result {
 	var reply replyError
 	switch {
 	case err == nil:
-		return good()
+		return result{Good, server}
 	case errors.As(err, &reply):
 		return redisReply(reply)
 	}

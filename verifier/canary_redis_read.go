@@ -82,29 +82,60 @@ func (r *redisStore) read(ctx context.Context, m MemberAddr, h *Holding) error {
 		}
 	}
 	h.Held = spans(held)
-	return r.scan(ctx, link, func(keys []string) error {
+	return r.strangers(ctx, link, h)
+}
+
+// strangers looks at every key of ours that is not the one of a number sent: the trial key, which was deleted, a number
+// stored a second time under another key, or a phantom.
+func (r *redisStore) strangers(ctx context.Context, link *respConn, h *Holding) error {
+	var odd []string
+	err := r.scan(ctx, link, func(keys []string) error {
 		for _, k := range keys {
 			seq, ok := seqOf(k, r.prefix)
-			if _, sent := r.book.at(seq); !ok || !sent {
-				h.Phantom++
+			if _, sent := r.book.at(seq); ok && sent && k == r.prefix+itoa(seq) {
+				continue
 			}
+			if k == r.trialKey() {
+				h.Undeleted++
+				continue
+			}
+			odd = append(odd, k)
 		}
 		return nil
 	})
+	for chunk := range slices.Chunk(odd, readChunk) {
+		if err != nil {
+			break
+		}
+		var values []any
+		values, err = r.fetch(link, chunk)
+		for i, v := range values {
+			if seq, ok := r.book.copyOf(v); ok {
+				h.Duplicated = append(h.Duplicated, seq)
+			} else {
+				h.phantom(chunk[i])
+			}
+		}
+	}
+	return err
 }
 
 func (r *redisStore) mget(link *respConn, seqs []int64) ([]any, error) {
-	args := []string{"MGET"}
-	for _, s := range seqs {
-		args = append(args, r.prefix+itoa(s))
+	keys := make([]string, len(seqs))
+	for i, s := range seqs {
+		keys[i] = r.prefix + itoa(s)
 	}
+	return r.fetch(link, keys)
+}
+
+func (r *redisStore) fetch(link *respConn, keys []string) ([]any, error) {
 	link.until(readTimeout)
-	replies, err := link.do(args)
+	replies, err := link.do(append([]string{"MGET"}, keys...))
 	if err != nil {
 		return nil, err
 	}
 	values, ok := replies[0].([]any)
-	if !ok || len(values) != len(seqs) {
+	if !ok || len(values) != len(keys) {
 		return nil, errors.New("strange answer to MGET")
 	}
 	return values, nil

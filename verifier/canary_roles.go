@@ -11,6 +11,7 @@ import (
 // standing is what a member says of itself.
 type standing struct {
 	primary bool
+	peer    bool  // one among equals, such as the instances of an API: there is no primary
 	linked  bool  // a replica that is connected to its primary
 	offset  int64 // position in the replication stream
 	rank    int64 // between two primaries the higher one is in charge (Redis: replicas, PostgreSQL: timeline)
@@ -52,10 +53,13 @@ func askAll(ctx context.Context, members []MemberAddr, ask func(context.Context,
 	return out
 }
 
-// leader is the index of the primary in charge (-1: none) and whether it is the only one.
+// leader is the index of the primary in charge (-1: none; among equals the first that answers) and whether it is the only one.
 func leader(all []standing) (int, bool) {
 	best, n := -1, 0
 	for i, s := range all {
+		if s.err == nil && s.peer {
+			return i, true
+		}
 		if s.err != nil || !s.primary {
 			continue
 		}
@@ -69,7 +73,7 @@ func leader(all []standing) (int, bool) {
 
 func inStep(all []standing, lead int, target int64) bool {
 	for i, s := range all {
-		if i != lead && (s.err != nil || !s.linked || s.offset < target) {
+		if i != lead && (s.err != nil || !s.peer && (!s.linked || s.offset < target)) {
 			return false
 		}
 	}
@@ -78,10 +82,12 @@ func inStep(all []standing, lead int, target int64) bool {
 
 // headline fills in what a member's standing says of its holding: whether it counts, and why not.
 func headline(m MemberAddr, s standing, isLeader bool) Holding {
-	h := Holding{Member: m.Name, Role: "replica"}
+	h := Holding{Member: m.Name, Address: m.Address, Role: "replica"}
 	switch {
 	case s.err != nil:
 		h.Role, h.Error = "", clip(s.err.Error())
+	case s.peer:
+		h.Role, h.Counts = "instance", true
 	case isLeader:
 		h.Role, h.Counts = "primary", true
 	case s.primary:

@@ -33,13 +33,27 @@ type readJob struct {
 // only on a former primary that has not been demoted yet is about to vanish.
 type Holding struct {
 	Member     string     `json:"member"`
-	Role       string     `json:"role,omitempty"` // primary | replica
+	Address    string     `json:"address,omitempty"`
+	Role       string     `json:"role,omitempty"` // primary | replica | instance
 	Counts     bool       `json:"counts"`
 	Held       [][2]int64 `json:"held,omitempty"` // first and last sequence number of runs held intact
 	Corrupt    []int64    `json:"corrupt,omitempty"`
 	Duplicated []int64    `json:"duplicated,omitempty"`
+	Order      [][2]int64 `json:"order,omitempty"` // Held as runs in the order in which they are stored, where the store has one
 	Phantom    int        `json:"phantom,omitempty"`
+	Phantoms   []string   `json:"phantoms,omitempty"`  // the first maxPhantoms of them
+	Undeleted  int        `json:"undeleted,omitempty"` // deleted, with an acknowledgement, and there again
 	Error      string     `json:"error,omitempty"`
+}
+
+// maxPhantoms bounds the names that a holding carries.
+const maxPhantoms = 1000
+
+// phantom notes one thing that was found and never sent.
+func (h *Holding) phantom(name string) {
+	if h.Phantom++; len(h.Phantoms) < maxPhantoms {
+		h.Phantoms = append(h.Phantoms, clip(name))
+	}
 }
 
 // holdings is the data of a "holdings" frame.
@@ -47,6 +61,8 @@ type holdings struct {
 	From    int64     `json:"from"` // CLOCK_MONOTONIC
 	To      int64     `json:"to"`
 	Members []Holding `json:"members"`
+	// History is what the primary in charge says of its timelines.
+	History *walHistory `json:"history,omitempty"`
 }
 
 // purged is the data of a "purged" frame.
@@ -55,7 +71,7 @@ type purged struct {
 	Proof string `json:"proof"`
 }
 
-// spans turns ascending numbers into runs.
+// spans turns numbers into runs of ascending neighbours, in the order given.
 func spans(seqs []int64) [][2]int64 {
 	var out [][2]int64
 	for _, s := range seqs {

@@ -3,6 +3,8 @@ package verifier
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +23,8 @@ type httpCheck struct {
 	client  *http.Client
 	session *session // nil: no login
 	method  string
+	origin  *url.URL // scheme, host and port
+	tls     *tls.Config
 }
 
 // newHTTPClient makes a client that keeps no connection, follows no redirect, knows no proxy and leaves its dialer's
@@ -41,6 +45,12 @@ func newHTTPCheck(s drills.ProbeSpec) (*httpCheck, error) {
 		return nil, err
 	}
 	c := &httpCheck{spec: s, dial: d, client: client, method: s.Method}
+	if c.origin, err = originOf(s.URL); err != nil {
+		return nil, err
+	}
+	if c.tls, err = s.TLS.Config(); err != nil {
+		return nil, err
+	}
 	if c.method == "" {
 		c.method = http.MethodGet
 	}
@@ -129,11 +139,17 @@ func judge(resp *http.Response, body []byte, want drills.HTTPExpect) result {
 	if want.Contains != "" && !bytes.Contains(body, []byte(want.Contains)) {
 		return result{Failed, "the answer lacks the expected text"}
 	}
+	if len(want.Status) > 0 {
+		return result{Good, fmt.Sprintf("HTTP %d", resp.StatusCode)} // several may be as wanted
+	}
 	return good()
 }
 
 func ofStatus(status int, h http.Header) result {
 	text := fmt.Sprintf("HTTP %d", status)
+	if h.Get("Retry-After") != "" {
+		text += ", Retry-After" // without its value, which may differ from answer to answer
+	}
 	switch {
 	case status == http.StatusTooManyRequests, h.Get("Retry-After") != "" && status/100 == 4:
 		return result{Throttled, text} // a 503 with Retry-After is an outage that has good manners
@@ -144,6 +160,19 @@ func ofStatus(status int, h http.Header) result {
 		return result{Malformed, text}
 	}
 	return result{Failed, text}
+}
+
+// originOf is the scheme, host and port of a URL, the port filled in.
+func originOf(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("the url cannot be parsed (not shown, it may hold a password)")
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}[u.Scheme]
+	}
+	return &url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(u.Hostname(), port)}, nil
 }
 
 // hostOfURL is the host:port or host of a URL, "" when it cannot be parsed.

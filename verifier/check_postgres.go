@@ -34,6 +34,7 @@ type pgCheck struct {
 type pgLink struct {
 	*pgx.Conn
 	pgSocket
+	server string // its own address, where it was asked
 }
 
 // pgSocket is what was dialled last.
@@ -79,7 +80,7 @@ func dialPG(ctx context.Context, cfg *pgx.ConnConfig) (*pgLink, error) {
 		}
 		return nil, err
 	}
-	return &pgLink{conn, last}, nil
+	return &pgLink{Conn: conn, pgSocket: last}, nil
 }
 
 func (l *pgLink) drop() { _ = l.socket.Close() }

@@ -49,8 +49,11 @@ func transport(err error, known bool) result {
 	return result{Failed, text}
 }
 
+// lookupText begins the text of a name that did not resolve.
+const lookupText = "lookup "
+
 func ofDNS(err *net.DNSError, known bool) result {
-	text := "lookup " + err.Name + ": " + err.Err
+	text := lookupText + err.Name + ": " + err.Err
 	switch {
 	case !known:
 		return result{Observer, text}

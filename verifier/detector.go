@@ -18,6 +18,15 @@ func failureRate(base float64) float64 {
 	return min(max(1-base, leastFailure), 0.95)
 }
 
+// confidence is that of the upper limit of the failure rate, from a baseline's counts.
+const confidence = 0.95
+
+// noise is the failure rate that a system may have whose baseline showed so many failures: the upper confidence limit. Two
+// hundred good probes in a row do not tell a system without errors from one with half a per cent; taken for the former, the
+// latter would show outages of three probes by chance (in one of a few hundred drills of a minute, see calibrate's null
+// drills).
+func noise(bad, n int) float64 { return failureRate(1 - UpperRate(bad, n, confidence)) }
+
 // cusum is Page's cumulative sum test for a rise of the failure rate from p to q (E. S. Page, Continuous inspection
 // schemes, Biometrika 41, 1954): every failure adds ln(q/p), every success ln((1-q)/(1-p)), never below zero; an
 // alarm is raised at alarmLevel. The sample after the last zero is the most likely beginning.
@@ -54,8 +63,8 @@ type detector struct {
 	pending        int // sample at which the patient one raised the alarm while the sharp one was still undecided; -1: none
 }
 
-func newDetector(base float64) *detector {
-	p := failureRate(base)
+// newDetector takes the failure rate of steady state.
+func newDetector(p float64) *detector {
 	return &detector{sharp: newCusum(p, (1+p)/2), patient: newCusum(p, p+0.1*(1-p)), pending: -1}
 }
 

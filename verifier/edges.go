@@ -17,7 +17,7 @@ const (
 type live struct {
 	probe   string
 	clock   drills.Clock
-	base    float64
+	noise   float64
 	det     *detector
 	class   Class   // Good while the probe is good
 	sends   []int64 // of every judged sample, by the detector's index
@@ -27,17 +27,17 @@ type live struct {
 }
 
 func newLive(probe string, clock drills.Clock) *live {
-	return &live{probe: probe, clock: clock, base: 1, det: newDetector(1)}
+	return &live{probe: probe, clock: clock, noise: failureRate(1), det: newDetector(failureRate(1))}
 }
 
-// baseline sets the share that failures are held against from now on.
-func (l *live) baseline(share float64) {
-	l.base = share
+// baseline sets the failure rate that failures are held against from now on.
+func (l *live) baseline(noise float64) {
+	l.noise = noise
 	l.restart()
 }
 
 func (l *live) restart() {
-	l.det, l.sends = newDetector(l.base), l.sends[:0]
+	l.det, l.sends = newDetector(l.noise), l.sends[:0]
 }
 
 // add takes a sample and returns an edge when the state has changed, else nil.

@@ -41,7 +41,7 @@ func TestLiveEdges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLive("p", testClock)
-			l.baseline(c.base)
+			l.baseline(failureRate(c.base))
 			if got := feed(l, story(c.story)); !slices.Equal(got, c.want) {
 				t.Errorf("edges %q, want %q", got, c.want)
 			}

@@ -63,12 +63,49 @@ func (e Expand) probe(s drills.ProbeSpec) (drills.ProbeSpec, error) {
 // canary expands a copy of a canary's spec.
 func (e Expand) canary(s drills.CanarySpec) (drills.CanarySpec, error) {
 	err := e.all(&s.Keys, &s.Table, &s.Master, &s.Address, &s.Username, &s.Password, &s.DSN)
-	var errList, errMembers, errTLS, errAuth error
+	var errList, errMembers, errTLS, errAuth, errHTTP error
+	errHTTP = e.httpCanary(&s)
 	s.SentinelAuth, errAuth = s.SentinelAuth.Expanded(e)
 	s.Sentinels, errList = e.list(s.Sentinels)
 	s.Members, errMembers = e.list(s.Members)
 	s.TLS, errTLS = s.TLS.Expanded(e)
-	return s, errors.Join(err, errList, errMembers, errTLS, errAuth)
+	return s, errors.Join(err, errList, errMembers, errTLS, errAuth, errHTTP)
+}
+
+// httpCanary expands copies of what only a canary of kind http has.
+func (e Expand) httpCanary(s *drills.CanarySpec) error {
+	var errs []error
+	if s.Login != nil {
+		l := *s.Login
+		errs = append(errs, e.all(&l.URL, &l.Username, &l.Password))
+		s.Login = &l
+	}
+	if s.Write != nil {
+		w := *s.Write
+		errs = append(errs, e.all(&w.URL, &w.Body))
+		s.Write = &w
+	}
+	if s.Read != nil {
+		r := *s.Read
+		errs = append(errs, e.all(&r.URL))
+		s.Read = &r
+	}
+	if s.List != nil {
+		l := *s.List
+		errs = append(errs, e.all(&l.URL))
+		s.List = &l
+	}
+	if s.Remove != nil {
+		r := *s.Remove
+		errs = append(errs, e.all(&r.URL))
+		s.Remove = &r
+	}
+	s.Headers = maps.Clone(s.Headers)
+	for k, v := range s.Headers {
+		errs = append(errs, e.all(&v))
+		s.Headers[k] = v
+	}
+	return errors.Join(errs...)
 }
 
 func placeOf(f drills.From, name string) drills.Place {

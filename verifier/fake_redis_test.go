@@ -34,6 +34,14 @@ type fakeRedis struct {
 	seen     map[string]int           // commands by name
 	wg       sync.WaitGroup           //
 	change   func(k, v string) string // what is really stored
+	streams  map[string][]fakeEntry
+	swallow  func(seq string) bool // store this XADD and break the connection instead of answering
+}
+
+// fakeEntry is one entry of a stream.
+type fakeEntry struct {
+	id     string
+	fields []string
 }
 
 func newFakeRedis(t *testing.T, cfg *tls.Config) *fakeRedis {
@@ -45,7 +53,7 @@ func newFakeRedis(t *testing.T, cfg *tls.Config) *fakeRedis {
 	if cfg != nil {
 		l = tls.NewListener(l, cfg)
 	}
-	f := &fakeRedis{t: t, l: l, data: map[string]string{}, role: "master", link: "connected", conns: map[net.Conn]bool{}, seen: map[string]int{}}
+	f := &fakeRedis{t: t, l: l, data: map[string]string{}, streams: map[string][]fakeEntry{}, role: "master", link: "connected", conns: map[net.Conn]bool{}, seen: map[string]int{}}
 	f.wg.Go(f.accept)
 	t.Cleanup(f.stop)
 	return f
@@ -120,7 +128,11 @@ func (f *fakeRedis) serve(c net.Conn) {
 		if held != nil {
 			<-held
 		}
-		if _, err := c.Write([]byte(f.answer(words, &authed))); err != nil {
+		answer := f.answer(words, &authed)
+		if answer == "" {
+			return
+		}
+		if _, err := c.Write([]byte(answer)); err != nil {
 			return
 		}
 	}
@@ -158,11 +170,18 @@ func (f *fakeRedis) answer(w []string, authed *bool) string {
 			out += f.get(k)
 		}
 		return out
+	case "XADD":
+		return f.xadd(w)
+	case "XRANGE":
+		return f.xrange(w)
+	case "PEXPIRE":
+		return ":1\r\n"
 	case "UNLINK":
 		for _, k := range w[1:] {
 			delete(f.data, k)
+			delete(f.streams, k)
 			for _, r := range f.replicas {
-				r.set(func() { delete(r.data, k) })
+				r.set(func() { delete(r.data, k); delete(r.streams, k) })
 			}
 		}
 		return fmt.Sprintf(":%d\r\n", len(w)-1)
@@ -204,10 +223,40 @@ func (f *fakeRedis) store(k, v string) {
 	}
 }
 
+// loseTwoChangeOne acknowledges the seventh and the eighth write without doing them and changes the tenth's value. It counts
+// writes, for a number may be left out where the machine was too busy to send it in time.
+func (f *fakeRedis) loseTwoChangeOne() {
+	stored, kept := 0, 0
+	f.set(func() {
+		f.forget = func(string) bool {
+			stored++
+			return stored == 7 || stored == 8
+		}
+		f.change = func(_, v string) string {
+			if kept++; kept == 8 {
+				return v + "x"
+			}
+			return v
+		}
+	})
+}
+
+// all are the keys of every type.
+func (f *fakeRedis) all() map[string]bool {
+	out := map[string]bool{}
+	for k := range f.data {
+		out[k] = true
+	}
+	for k := range f.streams {
+		out[k] = true
+	}
+	return out
+}
+
 // scanPage answers SCAN in two pages, the second with every key twice, as the real one may.
 func (f *fakeRedis) scanPage(w []string) string {
 	var hit []string
-	for _, k := range slices.Sorted(maps.Keys(f.data)) {
+	for _, k := range slices.Sorted(maps.Keys(f.all())) {
 		if ok, _ := path.Match(w[3], k); ok {
 			hit = append(hit, k)
 		}
@@ -222,4 +271,49 @@ func (f *fakeRedis) scanPage(w []string) string {
 		out += bulk(k)
 	}
 	return out
+}
+
+// xadd appends to a stream and to the replicas' copies.
+func (f *fakeRedis) xadd(w []string) string {
+	if f.refuse != "" {
+		return "-" + f.refuse + "\r\n"
+	}
+	e := fakeEntry{id: fmt.Sprintf("17-%06d", f.seen["XADD"]), fields: slices.Clone(w[3:])}
+	if f.forget != nil && f.forget(w[1]+":"+w[4]) {
+		return bulk(e.id)
+	}
+	if f.change != nil {
+		e.fields[len(e.fields)-1] = f.change(w[1]+":"+w[4], e.fields[len(e.fields)-1])
+	}
+	f.streams[w[1]] = append(f.streams[w[1]], e)
+	for _, r := range f.replicas {
+		r.set(func() { r.streams[w[1]] = append(r.streams[w[1]], e) })
+	}
+	if f.swallow != nil && f.swallow(w[4]) {
+		return ""
+	}
+	return bulk(e.id)
+}
+
+func (f *fakeRedis) xrange(w []string) string {
+	after, exclusive := strings.CutPrefix(w[2], "(")
+	limit, _ := strconv.Atoi(w[5])
+	out, n := "", 0
+	for _, e := range f.streams[w[1]] {
+		if exclusive && e.id <= after || n == limit {
+			continue
+		}
+		n++
+		out += "*2\r\n" + bulk(e.id) + fmt.Sprintf("*%d\r\n", len(e.fields))
+		for _, x := range e.fields {
+			out += bulk(x)
+		}
+	}
+	return fmt.Sprintf("*%d\r\n", n) + out
+}
+
+func (f *fakeRedis) entries(key string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.streams[key])
 }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -19,8 +20,8 @@ type Ledger struct {
 // Settle computes the record's view of the ledger (EVIDENCE 6.2). Pure; Raw and SHA256 are the caller's. Strip cells are
 // disjoint: Good acknowledged and not lost, Bad not acknowledged, Ours lost.
 //
-// A write is lost when it was acknowledged and no member of the primary's lineage holds it intact or corrupt. Writes are
-// put in the order of their acknowledgements; the recovery point is the newest one all of whose predecessors survive.
+// A write is lost when it was acknowledged and no member of the primary's lineage holds it intact or corrupt; the recovery
+// point is the newest acknowledgement all of whose predecessors survive (see point).
 func (l *Ledger) Settle(t drills.Timing) drills.CanaryMeasured {
 	clock := l.Meta.clock()
 	out := drills.CanaryMeasured{
@@ -56,6 +57,8 @@ func (l *Ledger) tally(out *drills.CanaryMeasured) []Sample {
 			acked = append(acked, w)
 		case Timeout:
 			out.Indeterminate++
+		case Throttled:
+			out.Throttled++
 		default:
 			out.Failed++
 		}
@@ -66,65 +69,19 @@ func (l *Ledger) tally(out *drills.CanaryMeasured) []Sample {
 	return acked
 }
 
-// fate is what became of one number.
-type fate uint8
-
-const (
-	missing fate = iota
-	intact
-	corrupt
-)
-
-// fates merges the holdings that count: intact anywhere in the lineage is intact.
-func (l *Ledger) fates() map[int64]fate {
-	out := map[int64]fate{}
-	for _, h := range l.Back.Members {
-		if !h.Counts {
-			continue
-		}
-		for _, s := range h.Corrupt {
-			out[s] = corrupt
-		}
-	}
-	for _, h := range l.Back.Members {
-		if !h.Counts {
-			continue
-		}
-		for _, r := range h.Held {
-			for s := r[0]; s <= r[1]; s++ {
-				out[s] = intact
-			}
-		}
-	}
-	return out
-}
-
 func (l *Ledger) reconcile(out *drills.CanaryMeasured, acked []Sample, t drills.Timing) {
 	clock := l.Meta.clock()
 	out.ReadBack = drills.Interval{From: clock.Time(l.Back.From), To: clock.Time(l.Back.To)}
-	out.Error = "no member of the primary's lineage could be read back"
-	dup := map[int64]bool{}
 	for _, h := range l.Back.Members {
 		out.Members = append(out.Members, drills.MemberRead{Member: h.Member, Found: found(h), Error: h.Error})
-		if !h.Counts {
-			continue
-		}
-		out.Error = ""
-		out.Phantom = max(out.Phantom, h.Phantom)
-		for _, s := range h.Duplicated {
-			dup[s] = true
-		}
 	}
-	if out.Error != "" {
+	if len(l.counting()) == 0 {
+		out.Error = "no member of the primary's lineage could be read back"
 		return
 	}
-	out.Duplicated = len(dup)
+	l.oddities(out)
+	l.stale(out, acked)
 	fates := l.fates()
-	for _, f := range fates {
-		if f == corrupt {
-			out.Corrupt++
-		}
-	}
 	for _, w := range acked {
 		switch fates[w.Seq] {
 		case intact:
@@ -134,36 +91,62 @@ func (l *Ledger) reconcile(out *drills.CanaryMeasured, acked []Sample, t drills.
 			if !t.T0.IsZero() && clock.Time(w.Done).Before(t.T0.From) {
 				out.LostBeforeT0++
 			}
-			out.NewestLost = l.moment(w)
 		case corrupt:
 		}
 	}
+	out.Reordered = l.reordered()
+	out.Positions = l.positions(acked, fates)
+	out.NewestLost = l.newestLost(acked, fates)
 	out.Spans = l.lostSpans(acked, fates)
 	out.Point = l.point(acked, fates)
+	out.Servers = l.servers(acked, fates)
 }
 
-func found(h Holding) int {
-	n := 0
-	for _, r := range h.Held {
-		n += int(r[1] - r[0] + 1)
+// newestLost holds the true instant of the last acknowledgement of a lost write: that instant is at or after every lost
+// write's sending and before the last of their answers.
+func (l *Ledger) newestLost(acked []Sample, fates map[int64]fate) drills.Interval {
+	var send, done int64
+	for _, w := range acked {
+		if fates[w.Seq] == missing {
+			send, done = max(send, w.Send), max(done, w.Done)
+		}
 	}
-	return n
+	if done == 0 {
+		return drills.Interval{}
+	}
+	return l.interval(send, done)
 }
 
-func (l *Ledger) moment(w Sample) drills.Interval {
-	return drills.Interval{From: l.Meta.clock().Time(w.Send), To: l.Meta.clock().Time(w.Done)}
+func (l *Ledger) interval(from, to int64) drills.Interval {
+	return drills.Interval{From: l.Meta.clock().Time(from), To: l.Meta.clock().Time(to)}
 }
 
-// point is the newest write whose predecessors all survive; before the first write when that one is already gone.
+// point holds the acknowledgement of the newest write whose predecessors all survive. A store acknowledges w at some
+// instant a(w) in [send, done], and overlapping writes in an order that we cannot see. With F the first acknowledgement of a
+// write that is not intact, F lies in [S, D], S the least send and D the least done of those writes; the point is the
+// greatest a(w) < F. So it is at least the send of every write that was done by S, and at most the done of every write
+// that was sent before D, and at most D. Before the first write when that one may be gone already.
 func (l *Ledger) point(acked []Sample, fates map[int64]fate) drills.Interval {
-	last := drills.At(l.Meta.clock().Time(acked[0].Send))
+	from := acked[0].Send
+	for _, w := range acked {
+		from = min(from, w.Send)
+	}
+	to := from
+	least, by := int64(math.MaxInt64), int64(math.MaxInt64)
 	for _, w := range acked {
 		if fates[w.Seq] != intact {
-			return last
+			least, by = min(least, w.Send), min(by, w.Done)
 		}
-		last = l.moment(w)
 	}
-	return last
+	for _, w := range acked {
+		if fates[w.Seq] == intact && w.Done <= least {
+			from = max(from, w.Send)
+		}
+		if fates[w.Seq] == intact && w.Send < by {
+			to = max(to, min(w.Done, by))
+		}
+	}
+	return l.interval(from, to)
 }
 
 // lostSpans are the runs of lost writes that follow each other in the order of acknowledgement.
@@ -215,7 +198,7 @@ func (l *Ledger) draw(out *drills.CanaryMeasured) {
 	for _, w := range l.Writes {
 		b := &out.Strip[(w.Send-first)/int64(cell)]
 		switch {
-		case w.Class == Observer:
+		case w.Class == Observer, w.Class == Throttled:
 		case w.Class != Good:
 			b.Bad++
 		case l.Back != nil && out.Error == "" && lost[w.Seq] == missing:

@@ -28,9 +28,12 @@ func measure(meta ProbeMeta, samples []Sample, steady drills.Interval) drills.Pr
 	clock := meta.clock()
 	s := slices.Clone(samples)
 	slices.SortStableFunc(s, func(a, b Sample) int { return bySendAt(a, b.Send) })
+	all := s
+	s = scheduled(all)
 	out := drills.ProbeMeasured{
 		Name: meta.Name, Kind: meta.Kind, Place: meta.Place, Every: meta.Every, Timeout: meta.Timeout,
 		Baseline: 1, Realtime: meta.Realtime, Count: summarise(s).count,
+		Burst: countOf(all, Burst), Cuts: countOf(all, Cut),
 	}
 	cell, cells := strip(s)
 	out.Cell, out.Strip = drills.Duration(cell), cells
@@ -46,14 +49,30 @@ func measure(meta ProbeMeta, samples []Sample, steady drills.Interval) drills.Pr
 		opt.Held = heldAbove(base.good)
 		if base.count.Good+base.count.Bad() > 0 {
 			out.Baseline = base.share
+			opt.Noise = noise(base.count.Bad(), base.count.Good+base.count.Bad())
 		}
 	}
 	opt.Typical = base.p99.D()
-	out.Outages = Outages(s, out.Baseline, opt)
+	out.Outages = Outages(all, out.Baseline, opt)
 	out.Late, out.LateMax = lateness(s)
 	out.Gap = drills.Duration(gap(s))
 	out.Error = void(s, meta)
 	return out
+}
+
+// scheduled are the samples of the schedule: extra ones come thicker in an outage and would outweigh them.
+func scheduled(samples []Sample) []Sample {
+	return slices.DeleteFunc(slices.Clone(samples), func(s Sample) bool { return s.Origin != Scheduled })
+}
+
+func countOf(samples []Sample, o Origin) int {
+	n := 0
+	for _, s := range samples {
+		if s.Origin == o {
+			n++
+		}
+	}
+	return n
 }
 
 func lateness(samples []Sample) (p99, most drills.Duration) {

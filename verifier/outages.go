@@ -14,6 +14,7 @@ type BracketOptions struct {
 	Period  time.Duration // of the probe
 	Settle  time.Duration // recovery.for: how long the share must be back at the baseline
 	Share   float64       // a stated share that counts as recovered; 0: the baseline's own
+	Noise   float64       // failure rate that steady state may have (see noise); 0: the baseline's, taken as known
 	Typical time.Duration // ordinary latency (p99 of the baseline), see start
 	Held    time.Duration // a slower answer was held back; 0: unknown, no freeze is looked for
 }
@@ -26,7 +27,8 @@ const ordinary = 0.999
 //
 //   - Samples classed ours (throttled, unauthorised, malformed, observer) say nothing and are left out; the hole they
 //     leave widens the brackets.
-//   - An outage begins where a detector sees the failure rate rise beyond the baseline (see detector), or with a freeze.
+//   - An outage begins where a detector sees the failure rate rise beyond what the baseline's may be (see detector and
+//     noise), or with a freeze.
 //   - It ends at the first answer from which a window of length Settle has no more failures than the baseline's own noise
 //     (99.9 % quantile of the binomial) and no new alarm; flapping inside Settle is one outage. No such window: no end.
 //   - Start = [send of the last good, send of the first bad + its time in flight]: the last good one was answered, so
@@ -35,6 +37,10 @@ const ordinary = 0.999
 //   - End = [send of the last bad, first answer]. In a freeze requests are held and answered together at its end: the
 //     held ones were sent while it was still frozen, so the last of their sends bounds the end from below (see also
 //     lastHeld) and the earliest of their answers from above.
+//   - Whether there is an outage, and at which slots of the schedule, is decided by scheduled samples alone. Burst samples
+//     then narrow the two edges, between the slots on either side of them (see burst). A cut of the idle connection within
+//     the beginning's interval is its best estimate (Began); it never narrows the interval, since a service may stop
+//     answering before its connections break, and after.
 func Outages(samples []Sample, base float64, opt BracketOptions) []drills.Outage {
 	f := newFinder(samples, base, opt)
 	var out []drills.Outage
@@ -57,23 +63,36 @@ func Outages(samples []Sample, base float64, opt BracketOptions) []drills.Outage
 // finder holds the judged samples, ordered by send.
 type finder struct {
 	opt    BracketOptions
-	s      []Sample
-	ice    []bool // part of a freeze
-	base   float64
-	target float64 // share that a recovery window is held against
+	s      []Sample // of the schedule
+	extra  []Sample // of bursts
+	cuts   []Sample
+	ice    []bool  // part of a freeze
+	noise  float64 // failure rate beyond which an outage begins
+	target float64 // failure rate that a recovery window is held against: as seen, which is stricter
 }
 
 func newFinder(samples []Sample, base float64, opt BracketOptions) *finder {
-	f := &finder{opt: opt, base: base, target: base}
+	f := &finder{opt: opt, noise: failureRate(base), target: failureRate(base)}
+	if opt.Noise > 0 {
+		f.noise = opt.Noise
+	}
 	for _, s := range samples {
-		if !s.Class.Ours() {
+		switch {
+		case s.Origin == Cut:
+			f.cuts = append(f.cuts, s)
+		case s.Class.Ours():
+		case s.Origin == Burst:
+			f.extra = append(f.extra, s)
+		default:
 			f.s = append(f.s, s)
 		}
 	}
-	slices.SortStableFunc(f.s, func(a, b Sample) int { return bySendAt(a, b.Send) })
+	for _, list := range [][]Sample{f.s, f.extra} {
+		slices.SortStableFunc(list, func(a, b Sample) int { return bySendAt(a, b.Send) })
+	}
 	f.ice = frozen(f.s, opt.Held, opt.Period)
 	if opt.Share > 0 {
-		f.target = opt.Share
+		f.target = failureRate(opt.Share)
 	}
 	return f
 }
@@ -82,7 +101,7 @@ func (f *finder) bad(i int) bool { return f.s[i].Class.Bad() || f.ice[i] }
 
 // begin finds the first bad sample of the next outage at or after index from, and the sample that made it one.
 func (f *finder) begin(from int) (first, alarm int, ok bool) {
-	d := newDetector(f.base)
+	d := newDetector(f.noise)
 	for i := from; i < len(f.s); i++ {
 		if first, alarm, ok := d.add(i, f.bad(i)); ok {
 			return first, alarm, true
@@ -132,14 +151,13 @@ func (f *finder) allowed(n int) int {
 	if f.opt.Share > 0 {
 		return int(math.Floor(float64(n)*(1-f.opt.Share) + 1e-9))
 	}
-	return binomialQuantile(n, failureRate(f.base), ordinary)
+	return binomialQuantile(n, f.target, ordinary)
 }
 
 // straggler moves the last bad sample past a lone answer among the last failures: the most likely change point is where
 // the sum of the detector's scores is greatest.
 func (f *finder) straggler(last, j, over int) int {
-	p := failureRate(f.target)
-	score := newCusum(p, (1+p)/2)
+	score := newCusum(f.target, (1+f.target)/2)
 	sum, best := 0.0, 0.0
 	for k := j; k < over; k++ {
 		if !f.bad(k) {
@@ -155,6 +173,7 @@ func (f *finder) straggler(last, j, over int) int {
 
 func (f *finder) outage(first, last int, ended bool) drills.Outage {
 	out := drills.Outage{Start: f.start(first), Samples: last - first + 1, Kind: drills.Down}
+	out.Began = f.began(out.Start)
 	slow := 0
 	for i := first; i <= last; i++ {
 		if f.bad(i) {
@@ -187,6 +206,7 @@ func (f *finder) start(first int) drills.Interval {
 			break
 		}
 	}
+	from, s = f.burstStart(from, s)
 	to := min(s.Done, s.Send+int64(f.opt.Typical)+int64(s.Late()))
 	return f.interval(from, max(from, to))
 }
@@ -213,6 +233,7 @@ func (f *finder) finish(last int) drills.Interval {
 	if f.ice[last] {
 		from = max(from, f.lastHeld(last, to))
 	}
+	from, to = f.burstEnd(from, to)
 	return f.interval(min(from, to), to)
 }
 

@@ -322,18 +322,18 @@ func TestMeasureVoidAndGap(t *testing.T) {
 func TestMeasureUsesTheSettleWindow(t *testing.T) {
 	t.Parallel()
 	meta := ProbeMeta{Schema: ProbeSchema, Every: drills.Duration(testPeriod), Settle: drills.Duration(time.Second), Mono: testClock.Mono, Wall: testClock.Wall}
-	noisy := strings.Repeat("gggf", 30)
-	steady := drills.Interval{From: testClock.Wall, To: testClock.Wall.Add(3 * time.Second)}
+	noisy := strings.Repeat("gggf", 60)
+	steady := drills.Interval{From: testClock.Wall, To: testClock.Wall.Add(10 * time.Second)}
 	if m := measure(meta, story(noisy+noisy), steady); m.Baseline > 0.8 || len(m.Outages) != 0 {
 		t.Errorf("a noisy system has a noisy baseline: %v %+v", m.Baseline, m.Outages)
 	}
-	if m := measure(meta, story(g(60)+noisy), steady); m.Baseline != 1 || len(m.Outages) != 1 {
+	if m := measure(meta, story(g(200)+noisy), steady); m.Baseline != 1 || len(m.Outages) != 1 {
 		t.Errorf("noise after a clean baseline is an outage: %v %+v", m.Baseline, m.Outages)
 	}
-	if m := measure(meta, story(g(80)+"hhhhH"+g(40)), steady); len(m.Outages) != 1 || m.Outages[0].Kind != drills.Frozen || m.Count.Bad() != 0 {
+	if m := measure(meta, story(g(220)+"hhhhH"+g(40)), steady); len(m.Outages) != 1 || m.Outages[0].Kind != drills.Frozen || m.Count.Bad() != 0 {
 		t.Errorf("a freeze shorter than the timeout: %+v", m.Outages)
 	}
-	if m := measure(meta, story(g(20)+"hhhhH"+g(60)+"hhhhH"+g(40)), steady); len(m.Outages) != 0 {
+	if m := measure(meta, story(g(20)+"hhhhH"+g(200)+"hhhhH"+g(40)), steady); len(m.Outages) != 0 {
 		t.Errorf("what the baseline showed is no freeze: %+v", m.Outages)
 	}
 }

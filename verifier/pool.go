@@ -2,13 +2,17 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // dialSpacing is the least time between two connections that a pool begins to open, and dialAtMost how long one may
 // take. Opening is kept apart from the single write or probe: were a slow handshake cut off at a probe's timeout and
-// begun again with the next, twenty times a second, the observer itself would hold a struggling server down.
+// begun again with the next, twenty times a second, the observer itself would hold a struggling server down. Where nobody
+// listens there is nobody to hold down: after a refused connection the next may be tried at once, so that whoever asks
+// learns of the server's return at once.
 const (
 	dialSpacing = 100 * time.Millisecond
 	dialAtMost  = 3 * time.Second
@@ -27,7 +31,8 @@ type pool[T dropper] struct {
 	waiting []chan handed[T]
 	epoch   int // raised by renew: connections of earlier epochs are dropped on return
 	issued  map[any]int
-	last    time.Time // when the last dial began
+	last    time.Time // when the last dial began; zero: it was refused
+	later   bool      // a dial is put off until it may begin
 	closed  bool
 	work    sync.WaitGroup // dials and late exchanges
 }
@@ -66,7 +71,11 @@ func (p *pool[T]) get(ctx context.Context) (conn T, reused bool, err error) {
 // dialMaybe opens a connection unless one was begun just before. The lock is held.
 func (p *pool[T]) dialMaybe() {
 	now := time.Now()
-	if p.closed || !p.once && now.Sub(p.last) < dialSpacing {
+	if p.closed {
+		return
+	}
+	if gap := dialSpacing - now.Sub(p.last); !p.once && gap > 0 {
+		p.dialLater(gap)
 		return
 	}
 	p.last = now
@@ -79,6 +88,22 @@ func (p *pool[T]) dialMaybe() {
 	})
 }
 
+// dialLater opens a connection once it may, if somebody still waits for one then: nobody else may come and ask. The lock is held.
+func (p *pool[T]) dialLater(gap time.Duration) {
+	if p.later {
+		return
+	}
+	p.later = true
+	p.work.Go(func() {
+		<-time.After(gap) // close waits for it
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.later = false; len(p.waiting) > 0 {
+			p.dialMaybe()
+		}
+	})
+}
+
 // arrived hands a new connection to the one who has waited longest, or why there is none to all: with fewer dials than
 // waiters, each would otherwise learn only that its time was over.
 func (p *pool[T]) arrived(h handed[T], epoch int) {
@@ -88,6 +113,9 @@ func (p *pool[T]) arrived(h handed[T], epoch int) {
 		p.issued[h.conn] = epoch
 		p.lend(h.conn)
 		return
+	}
+	if errors.Is(h.err, syscall.ECONNREFUSED) {
+		p.last = time.Time{}
 	}
 	for _, w := range p.waiting {
 		w <- h
@@ -115,9 +143,13 @@ func (p *pool[T]) shelve(conn T) {
 	p.idle = append(p.idle, conn)
 }
 
+// forget drops a connection; whoever still waits for one gets another, even if nobody else comes and asks. The lock is held.
 func (p *pool[T]) forget(conn T) {
 	delete(p.issued, conn)
 	conn.drop()
+	if !p.once && len(p.waiting) > 0 {
+		p.dialMaybe()
+	}
 }
 
 // leave takes a waiter off the list; what was handed to it meanwhile is kept for others.

@@ -79,14 +79,7 @@ func withDefaults(s *drills.ProbeSpec) {
 
 // run probes until ctx is done. Keepers (logins, subscriptions) outlive the last probe in flight.
 func (a *probeAgent) run(ctx context.Context) error {
-	ready := readiness{}
-	if a.job.Realtime {
-		if err := goRealtime(); err != nil {
-			ready.Why = err.Error()
-		} else {
-			ready.Realtime = true
-		}
-	}
+	ready := realtime(ctx, a.job.Realtime)
 	keepCtx, release := context.WithCancel(context.WithoutCancel(ctx))
 	var keepers sync.WaitGroup
 	defer keepers.Wait()
@@ -106,10 +99,27 @@ func (a *probeAgent) run(ctx context.Context) error {
 			period: s.Every.D(), timeout: s.Timeout.D(), slow: s.Slow.D(),
 			phase: start + rand.Int64N(int64(s.Every)), now: drills.Monotonic,
 		} //nolint:gosec // a phase, not a secret
-		probes.Go(func() { sch.run(ctx, c, func(s Sample) { a.report(i, s) }) })
+		a.probe(ctx, &probes, i, sch, c)
 	}
 	err := a.flushUntil(ctx, &probes)
 	return errors.Join(err, a.pipe.Send("done", nil))
+}
+
+// probe starts one probe: its schedule and, where the spec asks for them, its bursts and its tripwire.
+func (a *probeAgent) probe(ctx context.Context, probes *sync.WaitGroup, i int, sch *schedule, c checker) {
+	spec := a.job.Probes[i].Spec
+	saw, kick := func(Sample) {}, func() {}
+	if spec.Burst > 0 {
+		b := newBurst(sch, spec.Burst.D(), spec.Via == "sentinel")
+		saw, kick = b.saw, b.kick
+		probes.Go(func() { b.run(ctx, c, func(s Sample) { a.report(i, s) }) })
+	}
+	if w, ok := c.(wired); ok && spec.Tripwire {
+		probes.Go(func() {
+			tripwire{open: w.idle, now: sch.now}.run(ctx, func(s Sample) { kick(); a.report(i, s) })
+		})
+	}
+	probes.Go(func() { sch.run(ctx, c, func(s Sample) { saw(s); a.report(i, s) }) })
 }
 
 // open starts the keepers and waits, for a bounded time, until each has made its first attempt.

@@ -25,8 +25,10 @@ type ProbesConfig struct {
 	Samples  drills.Samples
 	Expand   func(string) (string, error)
 	Run      string
-	Recovery drills.Recovery // the drill's: For and Share say when an outage is over (default 10 s, the baseline's share)
-	Log      *zap.Logger
+	// Components declare the breakers that are inferred from a probe's traffic; may be left out.
+	Components map[string]drills.Component
+	Recovery   drills.Recovery // the drill's: For and Share say when an outage is over (default 10 s, the baseline's share)
+	Log        *zap.Logger
 }
 
 // Probes watches the system with all its probes: one agent per place. It is a drills.Observer, Baseliner and Windower.
@@ -151,6 +153,7 @@ func (p *Probes) open(place drills.Place, probes []namedProbe, r readiness) ([]*
 			Schema: ProbeSchema, Name: np.Name, Kind: np.Spec.Kind, Place: placeName(place), Every: np.Spec.Every,
 			Timeout: np.Spec.Timeout, Slow: np.Spec.Slow, Settle: p.cfg.Recovery.For, Share: float64(p.cfg.Recovery.Share),
 			Mono: p.clock.Mono, Wall: p.clock.Wall, Realtime: r.Realtime,
+			Burst: np.Spec.Burst, Tripwire: np.Spec.Tripwire,
 		}
 		s, err := newSeries(p.cfg.Samples, meta)
 		if err != nil {
@@ -195,7 +198,7 @@ func (p *Probes) Baseline(ctx context.Context, window drills.Interval) ([]drills
 	for _, name := range p.names() {
 		s := p.series[name]
 		sum := s.window(window)
-		s.baseline(sum.share)
+		s.baseline(sum.count)
 		out = append(out, drills.Event{At: time.Now().UTC(), Kind: drills.EvBaseline, Baseline: &drills.Baseline{
 			Probe:  name,
 			Window: window, Count: sum.count, Share: sum.share, P50: sum.p50, P95: sum.p95, P99: sum.p99,
@@ -223,7 +226,7 @@ func (p *Probes) Finish(ctx context.Context, t drills.Timing) ([]drills.Event, e
 		m := p.series[name].measured(t.Steady, p.cfg.Samples)
 		out = append(out, drills.Event{At: time.Now().UTC(), Kind: drills.EvMeasured, Probe: &m})
 	}
-	return out, err
+	return append(out, p.inferred()...), err
 }
 
 // shutdown ends every agent and closes every file, once.
@@ -260,11 +263,8 @@ func (p *Probes) Windows(_ context.Context, ws []drills.NamedWindow) ([]drills.E
 			if !ok || w.During.PromQL != "" {
 				continue
 			}
-			sum := s.window(w.Window)
-			out = append(out, drills.Event{At: time.Now().UTC(), Kind: drills.EvWindow, Window: &drills.WindowStat{
-				Probe: name,
-				Title: w.During.Title, Window: w.Window, Count: sum.count, Share: sum.share, P50: sum.p50, P95: sum.p95, P99: sum.p99,
-			}})
+			stat := windowStat(s.within(w.Window), drills.WindowStat{Probe: name, Title: w.During.Title, Window: w.Window}, w.Asked)
+			out = append(out, drills.Event{At: time.Now().UTC(), Kind: drills.EvWindow, Window: &stat})
 		}
 	}
 	return out, nil

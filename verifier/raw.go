@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +26,14 @@ import (
 //	done_ns  CLOCK_MONOTONIC when the answer came or we gave up
 //	class    good | slow | failed | refused | timeout | throttled | unauthorised | malformed | observer
 //	text     why it was not good
-const ProbeSchema = "simulacro.probe/v1"
+//	origin   empty for a slot of the schedule; burst for a probe in quick succession after a failed one (seq counts down
+//	         from -1); cut for the moment done_ns at which the idle connection that was opened at send_ns broke
+const ProbeSchema = "simulacro.probe/v2"
 
-var probeColumns = [...]string{"seq", "due_ns", "send_ns", "done_ns", "class", "text"} //nolint:gochecknoglobals // a constant that Go cannot write as one
+// probeSchema1 is the version without origins, which is still read.
+const probeSchema1 = "simulacro.probe/v1"
+
+var probeColumns = [...]string{"seq", "due_ns", "send_ns", "done_ns", "class", "text", "origin"} //nolint:gochecknoglobals // a constant that Go cannot write as one
 
 // ProbeMeta is all that is needed, beside the samples and the settle window, to compute ProbeMeasured.
 type ProbeMeta struct {
@@ -43,6 +49,8 @@ type ProbeMeta struct {
 	Mono     int64           `json:"mono_ns"` // read together with Wall: wall = Wall + (stamp - Mono)
 	Wall     time.Time       `json:"wall"`
 	Realtime bool            `json:"realtime"`
+	Burst    drills.Duration `json:"burst,omitempty"`    // period of probes in quick succession; zero: none
+	Tripwire bool            `json:"tripwire,omitempty"` // an idle connection was held
 }
 
 func (m ProbeMeta) clock() drills.Clock { return drills.Clock{Mono: m.Mono, Wall: m.Wall} }
@@ -68,7 +76,7 @@ func newRawWriter(out io.WriteCloser, m ProbeMeta) (*rawWriter, error) {
 }
 
 func (w *rawWriter) add(s Sample) error {
-	return w.csv.Write([]string{itoa(s.Seq), itoa(s.Due), itoa(s.Send), itoa(s.Done), s.Class.String(), s.Text})
+	return w.csv.Write([]string{itoa(s.Seq), itoa(s.Due), itoa(s.Send), itoa(s.Done), s.Class.String(), s.Text, s.Origin.String()})
 }
 
 // flush hands everything to the file.
@@ -85,15 +93,24 @@ func itoa(v int64) string { return strconv.FormatInt(v, 10) }
 func ReadRaw(r io.Reader) (ProbeMeta, []Sample, error) {
 	in := bufio.NewReader(r)
 	var m ProbeMeta
-	if err := readMeta(in, ProbeSchema, &m, func() string { return m.Schema }); err != nil {
+	if err := readMeta(in, ProbeSchema, &m, func() string { return m.Schema }, probeSchema1); err != nil {
 		return m, nil, err
 	}
+	columns := probeColumns[:]
+	if m.Schema == probeSchema1 {
+		columns = columns[:len(columns)-1]
+	}
 	var out []Sample
-	err := eachRow(in, probeColumns[:], func(f []string) error {
+	err := eachRow(in, columns, func(f []string) error {
 		var s Sample
 		var err error
 		if s.Class, err = ParseClass(f[4]); err != nil {
 			return err
+		}
+		if len(f) > 6 {
+			if s.Origin, err = parseOrigin(f[6]); err != nil {
+				return err
+			}
 		}
 		s.Text = f[5]
 		out = append(out, s)
@@ -102,7 +119,7 @@ func ReadRaw(r io.Reader) (ProbeMeta, []Sample, error) {
 	return m, out, err
 }
 
-func readMeta(in *bufio.Reader, want string, into any, schema func() string) error {
+func readMeta(in *bufio.Reader, want string, into any, schema func() string, older ...string) error {
 	line, err := in.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("raw file has no first line: %w", err)
@@ -110,7 +127,7 @@ func readMeta(in *bufio.Reader, want string, into any, schema func() string) err
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(line, "# ")), into); err != nil {
 		return fmt.Errorf("first line of the raw file: %w", err)
 	}
-	if schema() != want {
+	if schema() != want && !slices.Contains(older, schema()) {
 		return fmt.Errorf("raw file has schema %q, this version reads %q", schema(), want)
 	}
 	return nil

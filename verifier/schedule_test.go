@@ -2,8 +2,11 @@ package verifier
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +154,35 @@ func TestPoolIsNoStorm(t *testing.T) {
 		wg.Wait()
 		if n := dials.Load(); n < 20 || n > 41 {
 			t.Errorf("%d dials in four seconds", n)
+		}
+		p.close()
+		synctest.Wait()
+	})
+}
+
+// Where nobody listens every probe asks anew; where somebody refuses after listening, one that waits is served in a tenth of
+// a second, not when the next comes along.
+func TestPoolDialsAnewAfterARefusal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		err := error(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+		dials := 0
+		p := newPool(func(context.Context) (*fakeConn, error) { dials++; return &fakeConn{}, err })
+		for range 50 {
+			began := time.Now()
+			if _, _, got := p.get(t.Context()); !errors.Is(got, syscall.ECONNREFUSED) || time.Since(began) != 0 {
+				t.Fatalf("%v after %s", got, time.Since(began))
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		if dials != 50 {
+			t.Errorf("%d dials for 50 probes", dials)
+		}
+		err = errors.New("starting up")
+		_, _, _ = p.get(t.Context())
+		began := time.Now()
+		if _, _, got := p.get(t.Context()); got == nil || time.Since(began) != dialSpacing {
+			t.Errorf("%v after %s, want an answer after %s", got, time.Since(began), dialSpacing)
 		}
 		p.close()
 		synctest.Wait()

@@ -26,7 +26,11 @@ type series struct {
 func RawName(probe string) string { return "probe-" + probe + ".csv" }
 
 func newSeries(files drills.Samples, meta ProbeMeta) (*series, error) {
-	s := &series{meta: meta, file: RawName(meta.Name), live: newLive(meta.Name, meta.clock())}
+	return newSeriesAs(files, meta, RawName(meta.Name))
+}
+
+func newSeriesAs(files drills.Samples, meta ProbeMeta, file string) (*series, error) {
+	s := &series{meta: meta, file: file, live: newLive(meta.Name, meta.clock())}
 	out, err := files.Create(s.file)
 	if err != nil {
 		return nil, fmt.Errorf("raw file of probe %s: %w", meta.Name, err)
@@ -43,6 +47,9 @@ func (s *series) add(v Sample) *drills.Edge {
 	defer s.mu.Unlock()
 	s.samples = append(s.samples, v)
 	s.note(s.raw.add(v))
+	if v.Origin != Scheduled {
+		return nil
+	}
 	return s.live.add(v)
 }
 
@@ -64,26 +71,22 @@ func (s *series) note(err error) {
 	}
 }
 
-func (s *series) baseline(share float64) {
+func (s *series) baseline(c drills.Classes) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if share > 0 {
-		s.live.baseline(share)
+	if c.Good > 0 {
+		s.live.baseline(noise(c.Bad(), c.Good+c.Bad()))
 	}
 }
 
 // window summarises the samples sent in it.
-func (s *series) window(w drills.Interval) summary {
+func (s *series) window(w drills.Interval) summary { return summarise(s.within(w)) }
+
+// within are the samples sent in a window.
+func (s *series) within(w drills.Interval) []Sample {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from, to := mono(s.meta.clock(), w.From), mono(s.meta.clock(), w.To)
-	var in []Sample
-	for _, v := range s.samples {
-		if v.Send >= from && v.Send < to {
-			in = append(in, v)
-		}
-	}
-	return summarise(in)
+	return sentIn(s.samples, mono(s.meta.clock(), w.From), mono(s.meta.clock(), w.To))
 }
 
 // measured judges all samples; the raw file is closed.

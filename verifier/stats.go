@@ -66,7 +66,8 @@ func bySendAt(s Sample, at int64) int {
 }
 
 // mono is the monotonic stamp of a wall time, the inverse of Clock.Time.
-func mono(c drills.Clock, t time.Time) int64 { return c.Mono + int64(t.Sub(c.Wall)) }
+// Only the wall times count, as they are the ones that the journal keeps.
+func mono(c drills.Clock, t time.Time) int64 { return c.Mono + int64(t.Round(0).Sub(c.Wall.Round(0))) }
 
 // stripCell is the width of a strip's cells: the finest that keeps a strip below some thousand cells.
 func stripCell(length time.Duration) time.Duration {

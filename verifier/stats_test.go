@@ -3,6 +3,7 @@ package verifier
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,8 @@ func drawSamples(rt *rapid.T) []Sample {
 		at += rapid.Int64Range(1, 1e9).Draw(rt, "step")
 		out[i] = Sample{
 			Seq: int64(i), Due: at - rapid.Int64Range(0, 1e6).Draw(rt, "late"), Send: at, Done: at + rapid.Int64Range(0, 1e9).Draw(rt, "took"),
-			Class: Class(rapid.IntRange(0, int(classes)-1).Draw(rt, "class")), Text: rapid.SampledFrom([]string{"", "HTTP 503", "a, \"b\"\nc", "ü"}).Draw(rt, "text"),
+			Origin: Origin(rapid.IntRange(0, int(origins)-1).Draw(rt, "origin")),
+			Class:  Class(rapid.IntRange(0, int(classes)-1).Draw(rt, "class")), Text: rapid.SampledFrom([]string{"", "HTTP 503", "a, \"b\"\nc", "ü"}).Draw(rt, "text"),
 		}
 	}
 	return out
@@ -143,12 +145,23 @@ func TestReadRawRefusesOtherFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "other schema": `# {"schema":"simulacro.probe/v9"}` + "\n", "no json": "# x\n", "other columns": head + "a,b\n",
 		"bad class":  head + "seq,due_ns,send_ns,done_ns,class,text\n1,1,1,1,splendid,\n",
+		"bad origin": `# {"schema":"simulacro.probe/v2"}` + "\nseq,due_ns,send_ns,done_ns,class,text,origin\n1,1,1,1,good,,heaven\n",
 		"bad number": head + "seq,due_ns,send_ns,done_ns,class,text\n1,x,1,1,good,\n",
 		"torn":       head + "seq,due_ns,send_ns,done_ns,class,text\n1,1,1\n",
 	} {
 		if _, _, err := ReadRaw(bytes.NewBufferString(text)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Evidence of an older version can still be verified.
+func TestReadRawOfVersionOne(t *testing.T) {
+	t.Parallel()
+	m, s, err := ReadRaw(strings.NewReader(`# {"schema":"simulacro.probe/v1","name":"p"}` + "\nseq,due_ns,send_ns,done_ns,class,text\n3,1,2,5,refused,nobody\n"))
+	want := []Sample{{Seq: 3, Due: 1, Send: 2, Done: 5, Class: Refused, Text: "nobody"}}
+	if diff := cmp.Diff(want, s); err != nil || diff != "" || m.Name != "p" {
+		t.Errorf("%+v %v %s", m, err, diff)
 	}
 }
 
@@ -182,7 +195,7 @@ func TestEncoderBoundsItsTexts(t *testing.T) {
 	if err := dec.each(enc.take(), 1, func(_ int, s Sample) { last = s.Text }); err != nil || last != "other" || len(dec.texts) > maxTexts+1 {
 		t.Errorf("%v, %q, %d texts", err, last, len(dec.texts))
 	}
-	if err := dec.each(batch{Rows: [][7]int64{{5, 0, 0, 0, 0, 0, 0}}}, 1, func(int, Sample) {}); err == nil {
+	if err := dec.each(batch{Rows: [][8]int64{{5, 0, 0, 0, 0, 0, 0, 0}}}, 1, func(int, Sample) {}); err == nil {
 		t.Error("a row of a probe that does not exist was taken")
 	}
 }

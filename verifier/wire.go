@@ -29,11 +29,13 @@ type trouble struct {
 	Text string `json:"text"`
 }
 
-// batch is the data of a "samples" frame: rows of [probe, seq, due, send, done, class, text], text being an index into
-// all texts sent so far in this and earlier frames (0 is the empty text). Sent about every 100 ms.
+// batch is the data of a "samples" frame: rows of [probe, seq, due, send, done, class, text, origin], text being an
+// index into all texts sent so far in this and earlier frames (0 is the empty text). Sent about every 100 ms.
 type batch struct {
-	Rows  [][7]int64 `json:"r"`
+	Rows  [][8]int64 `json:"r"`
 	Texts []string   `json:"t,omitempty"`
+	// Positions are those of canary writes, by row; the rows after the last one have none.
+	Positions []string `json:"p,omitempty"`
 }
 
 // maxTexts bounds the interned texts of one agent; further ones become "other".
@@ -48,7 +50,11 @@ type encoder struct {
 func newEncoder() *encoder { return &encoder{index: map[string]int64{"": 0}} }
 
 func (e *encoder) add(probe int, s Sample) {
-	e.next.Rows = append(e.next.Rows, [7]int64{int64(probe), s.Seq, s.Due, s.Send, s.Done, int64(s.Class), e.intern(s.Text)})
+	e.next.Rows = append(e.next.Rows, [8]int64{int64(probe), s.Seq, s.Due, s.Send, s.Done, int64(s.Class), e.intern(s.Text), int64(s.Origin)})
+	if s.Position != "" {
+		e.next.Positions = append(e.next.Positions, make([]string, len(e.next.Rows)-len(e.next.Positions))...)
+		e.next.Positions[len(e.next.Rows)-1] = s.Position
+	}
 }
 
 func (e *encoder) intern(t string) int64 {
@@ -81,11 +87,15 @@ func newDecoder() *decoder { return &decoder{texts: []string{""}} }
 // each calls f for every sample of a batch of an agent with n probes.
 func (d *decoder) each(b batch, n int, f func(probe int, s Sample)) error {
 	d.texts = append(d.texts, b.Texts...)
-	for _, r := range b.Rows {
-		if r[0] < 0 || r[0] >= int64(n) || r[5] < 0 || r[5] >= int64(classes) || r[6] < 0 || r[6] >= int64(len(d.texts)) {
+	for i, r := range b.Rows {
+		position := ""
+		if i < len(b.Positions) {
+			position = b.Positions[i]
+		}
+		if r[0] < 0 || r[0] >= int64(n) || r[5] < 0 || r[5] >= int64(classes) || r[6] < 0 || r[6] >= int64(len(d.texts)) || r[7] < 0 || r[7] >= int64(origins) {
 			return fmt.Errorf("agent sent a row out of range: %v", r)
 		}
-		f(int(r[0]), Sample{Seq: r[1], Due: r[2], Send: r[3], Done: r[4], Class: Class(r[5]), Text: d.texts[r[6]]})
+		f(int(r[0]), Sample{Seq: r[1], Due: r[2], Send: r[3], Done: r[4], Class: Class(r[5]), Text: d.texts[r[6]], Position: position, Origin: Origin(r[7])})
 	}
 	return nil
 }

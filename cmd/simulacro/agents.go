@@ -16,11 +16,14 @@ import (
 // agents are the processes of ours, by name: frames on stdin, frames on stdout.
 func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 	return map[string]func(context.Context, io.Reader, io.Writer) error{
-		"helper":  helper.Main,
-		"probe":   verifier.ProbeMain,
-		"canary":  verifier.CanaryMain,
-		"ws-load": load.WebSocketMain,
-		"guard":   compose.GuardMain,
+		"helper":    helper.Main,
+		"probe":     verifier.ProbeMain,
+		"canary":    verifier.CanaryMain,
+		"breakers":  verifier.BreakerMain,
+		"ws-load":   load.WebSocketMain,
+		"ws-share":  load.ShareMain,
+		"open-load": load.OpenMain,
+		"guard":     compose.GuardMain,
 	}
 }
 
@@ -30,6 +33,6 @@ func agentCmd() *cobra.Command {
 		if !ok {
 			return drills.Errorf(drills.Usage, "", "there is no agent %q", args[0])
 		}
-		return main(c.Context(), c.InOrStdin(), c.OutOrStdout())
+		return main(verifier.OwnProcess(c.Context()), c.InOrStdin(), c.OutOrStdout())
 	}}
 }

@@ -26,6 +26,8 @@ func (a *app) calibrateCmd() *cobra.Command {
 	var faults []string
 	var rates []int
 	var outages, parallel int
+	var burst time.Duration
+	var sharp []string
 	c := &cobra.Command{
 		Use: "calibrate", Short: "Measure the error of the probes themselves, on this host, now", Args: cobra.NoArgs,
 		Long: "Takes a server of its own down and up at instants that it knows exactly, measures the outages with the same prober that\n" +
@@ -36,8 +38,11 @@ func (a *app) calibrateCmd() *cobra.Command {
 	c.Flags().IntSliceVar(&rates, "rates", []int{20, 50}, "probes a second")
 	c.Flags().IntVar(&outages, "outages", 300, "outages per fault and rate")
 	c.Flags().IntVar(&parallel, "parallel", 15, "servers and probes at the same time")
+	c.Flags().DurationVar(&burst, "burst", 2*time.Millisecond, "period of bursts, for the rows with bursts and a tripwire; 0: no such rows")
+	c.Flags().StringSliceVar(&sharp, "burst-faults", []string{string(calibrate.Refuse)}, "the faults of those rows")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cfg, err := calibrateConfig(faults, rates, outages, parallel)
+		cfg, err := calibrateConfig(faults, sharp, rates, outages, parallel)
+		cfg.Burst = burst
 		if err != nil {
 			return err
 		}
@@ -50,9 +55,46 @@ func (a *app) calibrateCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.calibrated(calibrate.Calibration{Schema: calibrate.Schema, At: time.Now().UTC(), Host: hostFacts(), Results: results})
+		kept, err := a.keepCalibration(func(c *calibrate.Calibration) { c.At, c.Results = time.Now().UTC(), results })
+		if err != nil {
+			return err
+		}
+		return a.calibrated(kept)
 	}
+	c.AddCommand(a.calibrateLossesCmd())
 	return c
+}
+
+// keepCalibration changes one part of the calibration that is kept beside the runs and leaves the others of this host as
+// they were; figures of another host are forgotten.
+func (a *app) keepCalibration(change func(*calibrate.Calibration)) (calibrate.Calibration, error) {
+	c, ok := a.keptCalibration()
+	if !ok {
+		c = calibrate.Calibration{Schema: calibrate.Schema}
+	}
+	c.Host = hostFacts()
+	change(&c)
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(a.runs, 0o755) //nolint:gosec // evidence is for everybody to read
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(a.runs, calibrationFile), append(b, '\n'), 0o644) //nolint:gosec // as above
+	}
+	if err != nil {
+		return c, drills.Wrap(drills.Internal, err, "keep the calibration", "is the runs folder writable?")
+	}
+	return c, nil
+}
+
+// keptCalibration reads what is kept beside the runs. False: nothing, or another host's.
+func (a *app) keptCalibration() (calibrate.Calibration, bool) {
+	b, err := os.ReadFile(filepath.Join(a.runs, calibrationFile))
+	var c calibrate.Calibration
+	if err != nil || json.Unmarshal(b, &c) != nil || c.Schema != calibrate.Schema || c.Host["hostname"] != hostFacts()["hostname"] {
+		return calibrate.Calibration{}, false
+	}
+	return c, true
 }
 
 func names(fs []calibrate.Fault) []string {
@@ -63,18 +105,22 @@ func names(fs []calibrate.Fault) []string {
 	return out
 }
 
-func calibrateConfig(faults []string, rates []int, outages, parallel int) (calibrate.Config, error) {
+func calibrateConfig(faults, sharp []string, rates []int, outages, parallel int) (calibrate.Config, error) {
 	var cfg calibrate.Config
 	var errs []error
 	bad := func(hint, format string, args ...any) {
 		errs = append(errs, drills.Errorf(drills.Usage, hint, format, args...))
 	}
-	for _, f := range faults {
-		if !slices.Contains(names(calibrate.Faults()), f) {
-			bad("one of "+strings.Join(names(calibrate.Faults()), ", "), "there is no fault %q to calibrate with", f)
+	known := func(list []string) (out []calibrate.Fault) {
+		for _, f := range list {
+			if !slices.Contains(names(calibrate.Faults()), f) {
+				bad("one of "+strings.Join(names(calibrate.Faults()), ", "), "there is no fault %q to calibrate with", f)
+			}
+			out = append(out, calibrate.Fault(f))
 		}
-		cfg.Faults = append(cfg.Faults, calibrate.Fault(f))
+		return out
 	}
+	cfg.Faults, cfg.Sharp = known(faults), known(sharp)
 	for _, r := range rates {
 		if r < 1 || r > 200 {
 			bad("--rates 20,50", "a rate must be from 1 to 200 probes a second, found %d", r)
@@ -89,18 +135,8 @@ func calibrateConfig(faults []string, rates []int, outages, parallel int) (calib
 	return cfg, errors.Join(errs...)
 }
 
-// calibrated keeps and prints the figures.
+// calibrated prints the figures.
 func (a *app) calibrated(c calibrate.Calibration) error {
-	b, err := json.MarshalIndent(c, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(a.runs, 0o755) //nolint:gosec // evidence is for everybody to read
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(a.runs, calibrationFile), append(b, '\n'), 0o644) //nolint:gosec // as above
-	}
-	if err != nil {
-		return drills.Wrap(drills.Internal, err, "keep the calibration", "is the runs folder writable?")
-	}
 	if a.asJSON {
 		a.json(c)
 		return nil
@@ -110,7 +146,7 @@ func (a *app) calibrated(c calibrate.Calibration) error {
 	t.AppendHeader(table.Row{"fault", "rate", "outages", "error p50", "p99", "max", "interval held", "end held", "width p50", "missed", "invented", "late p99", "FIFO"})
 	for _, r := range c.Results {
 		t.AppendRow(table.Row{
-			r.Fault, rate(r), r.Outages, ms(r.P50), ms(r.P99), ms(r.Max), heldText(r.Held, r.Outages), heldText(r.EndHeld, r.Outages),
+			faultText(r), rate(r), r.Outages, ms(r.P50), ms(r.P99), ms(r.Max), heldText(r.Held, r.Outages), heldText(r.EndHeld, r.Outages),
 			ms(r.Width), r.Missed, r.Invented, ms(r.Late), r.Realtime,
 		})
 	}
@@ -119,7 +155,15 @@ func (a *app) calibrated(c calibrate.Calibration) error {
 }
 
 func calibrationLine(r calibrate.Result) string {
-	return fmt.Sprintf("%s at %s: %d outages, error p50 %s, p99 %s, interval held %s", r.Fault, rate(r), r.Outages, ms(r.P50), ms(r.P99), heldText(r.Held, r.Outages))
+	return fmt.Sprintf("%s at %s: %d outages, error p50 %s, p99 %s, interval held %s", faultText(r), rate(r), r.Outages, ms(r.P50), ms(r.P99), heldText(r.Held, r.Outages))
+}
+
+// faultText names a row.
+func faultText(r calibrate.Result) string {
+	if r.Burst > 0 {
+		return fmt.Sprintf("%s, tripwire and burst %s", r.Fault, r.Burst)
+	}
+	return string(r.Fault)
 }
 
 func rate(r calibrate.Result) string {
@@ -146,16 +190,28 @@ func hostText(h map[string]string) string {
 }
 
 // calibration is the sentence that reports state: the last calibration that is kept beside the runs, if it was on this host,
-// else empty: reports know what to say then.
+// else empty: reports know what to say then. Every part that was measured has its own words.
 func (a *app) calibration() string {
-	b, err := os.ReadFile(filepath.Join(a.runs, calibrationFile))
-	var c calibrate.Calibration
-	if err != nil || json.Unmarshal(b, &c) != nil || c.Schema != calibrate.Schema || c.Host["hostname"] != hostFacts()["hostname"] {
+	c, ok := a.keptCalibration()
+	if !ok {
+		return ""
+	}
+	var parts []string
+	for _, part := range []func(calibrate.Calibration) string{outagesSaid, lossesSaid} {
+		if text := part(c); text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ". ")
+}
+
+func outagesSaid(c calibrate.Calibration) string {
+	if len(c.Results) == 0 {
 		return ""
 	}
 	var parts []string
 	for _, r := range c.Results {
-		parts = append(parts, fmt.Sprintf("%s at %s error p99 %s, interval held %s", r.Fault, rate(r), ms(r.P99), heldText(r.Held, r.Outages)))
+		parts = append(parts, fmt.Sprintf("%s at %s error p99 %s, interval held %s", faultText(r), rate(r), ms(r.P99), heldText(r.Held, r.Outages)))
 	}
 	return c.At.Format("2006-01-02") + ", against outages of known length: " + strings.Join(parts, "; ")
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -131,6 +132,7 @@ type planOut struct {
 	Plan    drills.Plan    `json:"plan"`
 	Blast   []string       `json:"blast_radius"`
 	AtRisk  string         `json:"outage_at_risk"`
+	Budgets []string       `json:"error_budgets,omitempty"`
 	Reasons []string       `json:"would_be_blocked_by,omitempty"`
 	Checks  []drills.Check `json:"checks"`
 }
@@ -154,7 +156,13 @@ func (a *app) plan(ctx context.Context, ref, component string) error {
 		return err
 	}
 	plan, errs := drills.MakePlan(d, sys, t, "plan")
+	ledger, err := a.ledger(sys, time.Now())
+	if err != nil {
+		return err
+	}
 	out := planOut{Drill: d.Name, Plan: plan, Blast: blastRadius(sys, d.Component), AtRisk: atRisk(d, sys), Checks: drills.Requirements(d, t)}
+	out.Budgets = budgetLines(sys, a.profile, ledger, out.Blast, outageLimit(d, sys))
+	out.Checks = append(out.Checks, drills.BudgetChecks(sys, a.profile, ledger, out.Blast)...)
 	for _, err := range errs {
 		out.Reasons = append(out.Reasons, err.Error())
 	}
@@ -185,6 +193,9 @@ func (a *app) printPlan(p planOut) {
 	}
 	a.printf("%s\n%s\n", p.Drill, t.Render())
 	a.printf("blast radius: %s\noutage at risk: %s\n", strings.Join(p.Blast, ", "), p.AtRisk)
+	for _, b := range p.Budgets {
+		a.printf("error budget: %s\n", b)
+	}
 	for _, r := range p.Reasons {
 		a.printf("would be blocked by: %s\n", r)
 	}
@@ -210,14 +221,19 @@ func blastRadius(sys *drills.System, component string) []string {
 	return out
 }
 
-// atRisk is the longest outage that the drill allows before it stops by itself.
-func atRisk(d *drills.Drill, sys *drills.System) string {
+// outageLimit is the longest outage that the drill allows before it stops by itself; zero: not bounded.
+func outageLimit(d *drills.Drill, sys *drills.System) drills.Duration {
 	limit := sys.Limits.OutagePerRun
 	for _, c := range d.StopConditions {
 		if c.Outage > 0 && (limit == 0 || c.Outage < limit) {
 			limit = c.Outage
 		}
 	}
+	return limit
+}
+
+func atRisk(d *drills.Drill, sys *drills.System) string {
+	limit := outageLimit(d, sys)
 	if limit == 0 {
 		return "not bounded: give the drill a stop condition `outage`, or the system `limits.outage-per-run`"
 	}

@@ -126,6 +126,10 @@ func (a *app) runOne(ctx context.Context, sys *drills.System, j job) result {
 // execute connects and runs. An engine that cannot be reached is a blocked run, on record like every other.
 func (a *app) execute(ctx context.Context, sys *drills.System, j job, dir *journal.Run, p *progress) (drills.Record, error) {
 	o := a.opened(sys, j, dir)
+	var err error
+	if o.Ledger, err = a.ledger(sys, time.Now()); err != nil {
+		return drills.Record{Opened: o}, err
+	}
 	if err := keepPlan(dir, j.drill, sys); err != nil {
 		return drills.Record{Opened: o}, err
 	}
@@ -158,7 +162,7 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 	}
 	o.RuleSet, _ = m.RuleSet(ctx) // what is not known is not claimed; the checks say why
 	e.Runtime = s.mux
-	e.Preflights = append(s.preflights(), m)
+	e.Preflights = append(s.preflights(), s.checkBudget(*o), m)
 	e.Observers = s.observers(j.drill, m, dir, dir.ID())
 	e.Lock = s.lock
 	e.Sweep = s.sweepRun

@@ -88,6 +88,12 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 	if d != nil {
 		cfg.Expect = &d.Expect
 	}
+	cfg.SeenBy = map[string]drills.SeenBy{}
+	for name, c := range s.system.Components {
+		if c.SeenBy != nil {
+			cfg.SeenBy[name] = *c.SeenBy
+		}
+	}
 	return monitor.New(cfg)
 }
 
@@ -97,24 +103,58 @@ func (s *session) observers(d *drills.Drill, m *monitor.Monitor, samples drills.
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
 		m, newNetWatch(s.netEnds),
-		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
+		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
+		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}
-	for _, name := range s.canaries(d) {
-		out = append(out, verifier.NewCanary(verifier.CanaryConfig{
-			Name: name, Spec: s.system.Canaries[name], Run: run, Launcher: s.launch, Samples: samples,
-			Expand: s.expand, Members: s.membersOf(name), Log: s.log.Named("canary"),
-		}))
-	}
+	out = append(out, s.canaryObservers(d, samples, run)...)
 	return out
 }
 
 // canaries are those that judge the drilled component and those that the drill names.
 func (s *session) canaries(d *drills.Drill) []string {
 	names := slices.Clone(s.system.Components[d.Component].Canaries)
-	if x := d.Expect.Loss; x != nil && !slices.Contains(names, x.Canary) {
-		names = append(names, x.Canary)
+	wanted := d.Expect.Loss.Canaries()
+	if x := d.Expect.Consistency; x != nil {
+		wanted = append(wanted, x.Canary)
+	}
+	for _, name := range wanted {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
+}
+
+// canaryObservers are the drill's canaries and, per component whose store they write to, who acknowledged their writes.
+func (s *session) canaryObservers(d *drills.Drill, samples drills.Samples, run string) []drills.Observer {
+	var out []drills.Observer
+	stores := map[string][]*verifier.Canary{}
+	for _, name := range s.canaries(d) {
+		c := verifier.NewCanary(verifier.CanaryConfig{
+			Name: name, Spec: s.system.Canaries[name], Run: run, Launcher: s.launch, Samples: samples,
+			Expand: s.expand, Members: s.membersOf(name), Log: s.log.Named("canary"),
+		})
+		out = append(out, c)
+		if store := s.storeOf(name); store != "" && !s.system.Canaries[name].IsRegister() {
+			stores[store] = append(stores[store], c)
+		}
+	}
+	for _, store := range slices.Sorted(maps.Keys(stores)) {
+		out = append(out, verifier.NewSplit(store, stores[store]))
+	}
+	return out
+}
+
+// storeOf is the component that holds what a canary writes and has a primary: others may be judged by the canary too.
+func (s *session) storeOf(canary string) string {
+	spec := s.system.Canaries[canary]
+	for _, name := range slices.Sorted(maps.Keys(s.system.Components)) {
+		c := s.system.Components[name]
+		if slices.Contains(c.Canaries, canary) && c.Kind == spec.Store() && c.Roles != nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // membersOf gives the addresses that a canary is read back from: its spec's own, or every running member of the component
@@ -134,7 +174,7 @@ func (s *session) membersOf(canary string) func(context.Context) ([]verifier.Mem
 			return nil, err
 		}
 		for name, c := range s.system.Components {
-			if !slices.Contains(c.Canaries, canary) || c.Kind != spec.Kind {
+			if !slices.Contains(c.Canaries, canary) || c.Kind != spec.Store() {
 				continue // others may be judged by it too, but only the store holds what it wrote
 			}
 			for _, m := range t.Of(name) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,21 @@ func (a *app) verify(name string) error {
 	for _, p := range rec.Probes {
 		checks = append(checks, remeasureCheck(info.Dir, c.Events, p))
 	}
+	for _, p := range rec.Probes {
+		checks = append(checks, windowsCheck(info.Dir, rec.Windows, p))
+	}
+	for _, x := range rec.Canaries {
+		checks = append(checks, recountCheck(info.Dir, rec, x))
+	}
+	for _, x := range rec.Registers {
+		checks = append(checks, registerCheck(info.Dir, x))
+	}
+	for _, x := range rec.Splits {
+		checks = append(checks, splitCheck(info.Dir, rec, x))
+	}
+	for _, b := range rec.Breakers {
+		checks = append(checks, breakerCheck(info.Dir, rec.Opened.System, b))
+	}
 	checks = append(checks, recordCheck(info.Dir, c, rec))
 	bad := false
 	for _, x := range checks {
@@ -72,6 +88,12 @@ func rawDigests(rec drills.Record) map[string]string {
 	}
 	for _, c := range rec.Canaries {
 		out[c.Raw] = c.SHA256
+	}
+	for _, b := range rec.Breakers {
+		out[b.Raw] = b.SHA256
+	}
+	for _, r := range rec.Registers {
+		out[r.Raw], out[r.Picture] = r.SHA256, r.PictureSHA256
 	}
 	delete(out, "")
 	return out
@@ -106,6 +128,31 @@ func remeasureCheck(dir string, events []drills.Event, p drills.ProbeMeasured) d
 	if x.OK = err1 == nil && err2 == nil && bytes.Equal(was, now); !x.OK {
 		x.Actual = "the raw samples say otherwise"
 	}
+	return x
+}
+
+// windowsCheck counts every window of a probe again from its raw samples.
+func windowsCheck(dir string, all []drills.WindowStat, p drills.ProbeMeasured) drills.Check {
+	x := drills.Check{Name: "windows counted again: " + p.Name}
+	was := slices.DeleteFunc(slices.Clone(all), func(w drills.WindowStat) bool { return w.Probe != p.Name })
+	f, err := os.Open(filepath.Join(dir, "raw", filepath.Base(p.Raw)))
+	if err != nil {
+		x.Actual = err.Error()
+		return x
+	}
+	defer func() { _ = f.Close() }() // only read
+	again, err := verifier.MeasureWindows(f, was)
+	if err != nil {
+		x.Actual = err.Error()
+		return x
+	}
+	a, err1 := json.Marshal(was)
+	b, err2 := json.Marshal(again)
+	if x.OK = err1 == nil && err2 == nil && (len(was) == 0 || bytes.Equal(a, b)); !x.OK {
+		x.Actual = "the raw samples say otherwise"
+		return x
+	}
+	x.Actual = fmt.Sprintf("%d agree", len(was))
 	return x
 }
 

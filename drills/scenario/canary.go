@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,9 +11,15 @@ import (
 
 // canaryFields says which keys each kind of canary reads besides the common ones.
 func canaryFields() map[string][]string {
+	redis := []string{"via", "sentinels", "master", "address", "username", "password", "sentinel-auth", "keys", "tls"}
 	return map[string][]string{
-		"redis":    {"via", "sentinels", "master", "address", "username", "password", "sentinel-auth", "keys", "tls"},
-		"postgres": {"dsn", "table", "tls"},
+		"redis":        redis,
+		"redis-stream": append(slices.Clone(redis), "retries"),
+		"postgres":     {"dsn", "table", "geometry", "tls"},
+		"http":         {"write", "read", "list", "remove", "headers", "login", "tls"},
+
+		"redis-register":    append(slices.Clone(redis), "registers", "clients"),
+		"postgres-register": {"dsn", "table", "registers", "clients", "tls"},
 	}
 }
 
@@ -22,6 +29,13 @@ func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 	path := join("canaries", name)
 	d.name(path, name)
 	d.from(path, c.From, false)
+	if c.Kind == "http" { // an API is slower than a store, and may be rate limited
+		fill(&c.Every, time.Second)
+		fill(&c.Timeout, 2*time.Second)
+	}
+	if c.IsRegister() {
+		fill(&c.Every, 33*time.Millisecond)
+	}
 	fill(&c.Every, 20*time.Millisecond)
 	fill(&c.Timeout, 500*time.Millisecond)
 	d.between(path+".every", c.Every, time.Millisecond, time.Minute)
@@ -29,20 +43,52 @@ func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 	if c.Connection == "" {
 		c.Connection = "persistent"
 	}
-	d.known(path+".connection", "connection", c.Connection, []string{"persistent", "pinned", "fresh"})
+	connections := []string{"persistent", "pinned", "fresh"}
+	if c.IsRegister() {
+		connections = append(connections, "mixed")
+	}
+	d.known(path+".connection", "connection", c.Connection, connections)
 	d.tls(path+".tls", c.TLS, s.File)
 	d.addresses(path+".members", c.Members)
+	d.authorised(path+".headers", c.Headers)
 	if !d.kindFields(path, "canary", c.Kind, canaryFields()) {
 		return
 	}
-	switch c.Kind {
+	if c.IsRegister() {
+		d.registers(path, c)
+	}
+	switch c.Store() {
 	case "redis":
+		if c.Retries < 0 || c.Retries > 3 {
+			d.add(path+".retries", "that many retries are not supported", "from 0 to 3; they share the timeout")
+		}
 		d.redisPath(path, redisPath{&c.Via, c.Address, c.Master, c.Password, c.Sentinels})
 		d.sentinelAuth(path+".sentinel-auth", c.SentinelAuth, s.File)
 		d.ownKeys(path+".keys", c.Keys)
 	case "postgres":
 		d.dsn(path, c.DSN)
 		d.ownTable(path+".table", c.Table)
+	case "http":
+		d.httpCanary(path, c)
+	}
+}
+
+// registers bounds what a checker has to look through: beyond this it would not decide in time.
+func (d *document) registers(path string, c *drills.CanarySpec) {
+	if c.Registers == 0 {
+		c.Registers = 4
+	}
+	if c.Clients == 0 {
+		c.Clients = 3
+	}
+	if c.Registers < 1 || c.Registers > 64 {
+		d.add(path+".registers", "that many registers are not supported", "from 1 to 64, such as 4")
+	}
+	if c.Clients < 2 || c.Clients > 8 {
+		d.add(path+".clients", "that many clients are not supported", "from 2 to 8, such as 3")
+	}
+	if c.Every < drills.Duration(10*time.Millisecond) {
+		d.add(path+".every", "a register's history at that rate would not be checked in time", "33ms is 30 operations a second over all clients")
 	}
 }
 

@@ -25,6 +25,13 @@ func (d *document) decode(n *yaml.Node, path string, v reflect.Value) {
 	case drills.Share:
 		d.share(n, path, v)
 		return
+	case drills.Losses:
+		if n.Kind == yaml.MappingNode { // a single one
+			var one drills.Loss
+			d.decode(n, path, reflect.ValueOf(&one).Elem())
+			v.Set(reflect.ValueOf(drills.Losses{one}))
+			return
+		}
 	case drills.Requirement:
 		d.requirement(n, path, v)
 		return

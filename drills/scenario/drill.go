@@ -200,6 +200,7 @@ func (r *drillReader) steadyState() {
 	for name := range s.Probes {
 		r.knownProbe(join("steady-state.probes", name), name)
 	}
+	r.known("steady-state.slos", "value", s.SLOs, []string{"met"})
 	if len(s.Probes) > 0 || r.sys == nil {
 		return
 	}

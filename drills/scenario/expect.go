@@ -49,8 +49,14 @@ func (r *drillReader) expect() {
 	if e.Rejoin != nil {
 		r.needed("expect.rejoin.within", e.Rejoin.Within, "such as 60s, counted from the lift")
 	}
-	if e.Loss != nil {
-		r.loss(e.Loss)
+	for i := range e.Loss {
+		r.loss(r.lossPath(i), &e.Loss[i])
+		if slices.Contains(e.Loss[:i].Canaries(), e.Loss[i].Canary) {
+			r.add(r.lossPath(i)+".canary", "this canary is bounded twice", "put both bounds into one entry")
+		}
+	}
+	if e.Consistency != nil {
+		r.consistency(e.Consistency)
 	}
 	if e.Alerts != nil {
 		r.alerts(e.Alerts)
@@ -61,6 +67,13 @@ func (r *drillReader) expect() {
 	if e.Load != nil {
 		r.load(e.Load)
 	}
+	if e.Contract != nil {
+		r.contract(e.Contract)
+	}
+	if e.SLOs != nil {
+		r.sloExpect(e.SLOs)
+	}
+	r.breakerExpects(e.Breakers)
 }
 
 func (r *drillReader) roleMoved(x *drills.RoleMoved) {
@@ -78,8 +91,15 @@ func (r *drillReader) roleMoved(x *drills.RoleMoved) {
 	r.while(path+".while", x.While)
 }
 
-func (r *drillReader) loss(x *drills.Loss) {
-	const path = "expect.loss"
+// lossPath is where a bound stands: the key itself where there is no list.
+func (r *drillReader) lossPath(i int) string {
+	if p := fmt.Sprintf("expect.loss[%d]", i); r.has(p) {
+		return p
+	}
+	return "expect.loss"
+}
+
+func (r *drillReader) loss(path string, x *drills.Loss) {
 	if r.required(path+".canary", x.Canary != "", "the canary whose losses are bounded") && r.sys != nil {
 		r.known(path+".canary", "canary", x.Canary, keys(r.sys.Canaries))
 	}
@@ -90,6 +110,22 @@ func (r *drillReader) loss(x *drills.Loss) {
 		r.add(path+".max-writes", "fewer than none cannot be lost", "0 means that nothing may be lost")
 	}
 	r.positive(path+".max-age", x.MaxAge)
+}
+
+func (r *drillReader) consistency(x *drills.Consistency) {
+	const path = "expect.consistency"
+	if x.AtLeast == "" {
+		x.AtLeast = "linearizable"
+	}
+	r.known(path+".at-least", "consistency", x.AtLeast, []string{"linearizable"})
+	if !r.required(path+".canary", x.Canary != "", "the register canary whose history is judged") || r.sys == nil {
+		return
+	}
+	if c, ok := r.sys.Canaries[x.Canary]; ok && !c.IsRegister() {
+		r.add(path+".canary", x.Canary+" has no history of reads and writes", "name a canary of kind redis-register or postgres-register")
+	} else if !ok {
+		r.known(path+".canary", "canary", x.Canary, keys(r.sys.Canaries))
+	}
 }
 
 func (r *drillReader) alerts(a *drills.Alerts) {
@@ -193,9 +229,19 @@ func (r *drillReader) load(x *drills.LoadBound) {
 	if r.required(path+".step", x.Step != "", "the id of the step that makes the load") {
 		r.known(path+".step", "step", x.Step, ids)
 	}
-	if x.Connected == 0 && x.Delivered == 0 && x.P95 == 0 && x.P99 == 0 && x.Drops == nil && x.Reconnected == 0 {
-		r.add(path, "no bound is given", "connected, delivered, p95, p99, max-drops or reconnected")
+	if x.Connected == 0 && x.Delivered == 0 && x.P95 == 0 && x.P99 == 0 && x.Drops == nil && x.Reconnected == 0 && x.BackWithin == 0 && x.Rate == 0 && x.Success == 0 && len(x.Flows) == 0 {
+		r.add(path, "no bound is given", "connected, delivered, rate, success, p95, p99, max-drops, reconnected, back-within or flows")
+	}
+	for i, b := range x.Flows {
+		at := path + ".flows[" + itoa(i) + "]"
+		r.required(at+".flow", b.Flow != "", "the name of a flow of the step")
+		if b.Rate == 0 && b.Success == 0 && b.P95 == 0 && b.P99 == 0 {
+			r.add(at, "no bound is given", "rate, success, p95 or p99")
+		}
+		r.positive(at+".p95", b.P95)
+		r.positive(at+".p99", b.P99)
 	}
 	r.positive(path+".p95", x.P95)
 	r.positive(path+".p99", x.P99)
+	r.positive(path+".back-within", x.BackWithin)
 }

@@ -35,6 +35,10 @@ func TestSystemDefaults(t *testing.T) {
 		{"canary every", s.Canaries["store-app"].Every, ms(20)},
 		{"canary timeout", s.Canaries["store-app"].Timeout, ms(500)},
 		{"canary connection", s.Canaries["store-app"].Connection, "persistent"},
+		{"api canary every", s.Canaries["orders"].Every, ms(1000)},
+		{"api canary timeout", s.Canaries["orders"].Timeout, ms(2000)},
+		{"api canary methods", s.Canaries["orders"].Write.Method + s.Canaries["orders"].Remove.Method, "POSTDELETE"},
+		{"api canary page", s.Canaries["orders"].List.Limit, 100},
 		{"component name", s.Components["store"].Name, "store"},
 		{"sentinel data port", s.Components["store"].Roles.Port, 6379},
 		{"patroni ports", [2]int{s.Components["ledger"].Roles.Port, s.Components["ledger"].Roles.RESTPort}, [2]int{5432, 8008}},
@@ -76,11 +80,14 @@ func TestDrill(t *testing.T) {
 	if diff := cmp.Diff(req, d.Require); diff != "" {
 		t.Errorf("require -want +got\n%s", diff)
 	}
-	if d.Expect.Loss.MaxWrites == nil || *d.Expect.Loss.MaxWrites != 0 {
+	if d.Expect.Loss[0].MaxWrites == nil || *d.Expect.Loss[0].MaxWrites != 0 {
 		t.Error("max-writes: 0 is a bound, not the absence of one")
 	}
 	if d.Expect.During[1].NoData != "inconclusive" || d.Expect.During[0].Success != 0.99 || d.Expect.RoleMoved.While != drills.AnyTime {
 		t.Errorf("expect %+v", d.Expect)
+	}
+	if c := d.Expect.Contract; c.Window != [2]string{"T0", "lift"} || c.Others != "finding" || c.Answers[0].Honest != 0.99 || c.Answers[0].Success != 0.5 {
+		t.Errorf("contract %+v", c)
 	}
 	cut := d.Method[0]
 	p, ok := cut.Plan.(fakeFault).params.(partitionParams)

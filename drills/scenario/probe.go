@@ -15,10 +15,10 @@ import (
 // probeFields says which keys each kind of probe reads besides the common ones.
 func probeFields() map[string][]string {
 	return map[string][]string{
-		"http":      {"url", "method", "headers", "body", "expect", "login", "tls"},
-		"tcp":       {"address", "tls"},
-		"redis":     {"address", "via", "sentinels", "master", "username", "password", "sentinel-auth", "operation", "key", "tls"},
-		"postgres":  {"dsn", "operation", "query", "tls"},
+		"http":      {"url", "method", "headers", "body", "expect", "login", "tls", "burst", "tripwire"},
+		"tcp":       {"address", "tls", "burst", "tripwire"},
+		"redis":     {"address", "via", "sentinels", "master", "username", "password", "sentinel-auth", "operation", "key", "tls", "burst", "tripwire"},
+		"postgres":  {"dsn", "operation", "query", "tls", "burst", "tripwire"},
 		"websocket": {"url", "publish", "topic", "headers", "body", "expect", "login", "tls"},
 		"command":   {"command"},
 	}
@@ -36,6 +36,10 @@ func (d *document) probe(name string, p *drills.ProbeSpec, s *drills.System) {
 		d.add(path+".slow", "an answer cannot be slow after its timeout", fmt.Sprintf("less than the timeout of %s", short(p.Timeout)))
 	}
 	d.positive(path+".slow", p.Slow)
+	d.positive(path+".burst", p.Burst)
+	if d.has(path+".burst") && (p.Burst < drills.Duration(time.Millisecond) || p.Burst >= p.Every) {
+		d.add(path+".burst", "a burst must be faster than the probe, and no faster than one a millisecond", fmt.Sprintf("2ms to 5ms; the probe is sent every %s", short(p.Every)))
+	}
 	d.tls(path+".tls", p.TLS, s.File)
 	if !d.kindFields(path, "probe", p.Kind, probeFields()) {
 		return
@@ -164,16 +168,25 @@ func (d *document) httpProbe(path string, p *drills.ProbeSpec) {
 
 // answer checks what is sent along and expected back, which HTTP probes and the publishing side of WebSocket probes share.
 func (d *document) answer(path string, p *drills.ProbeSpec) {
-	for i, code := range p.Expect.Status {
+	d.statuses(path+".expect.status", p.Expect.Status)
+	d.authorised(path+".headers", p.Headers)
+}
+
+func (d *document) statuses(path string, codes []int) {
+	for i, code := range codes {
 		if code < 100 || code > 599 {
-			d.add(fmt.Sprintf("%s.expect.status[%d]", path, i), fmt.Sprintf("%d is not an HTTP status", code), "from 100 to 599")
+			d.add(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%d is not an HTTP status", code), "from 100 to 599")
 		}
 	}
-	for h, v := range p.Headers {
+}
+
+// authorised checks headers that carry secrets.
+func (d *document) authorised(path string, headers map[string]string) {
+	for h, v := range headers {
 		switch strings.ToLower(h) {
 		case "authorization", "cookie", "x-api-key":
 			if !strings.Contains(v, "${") {
-				d.secret(path+".headers."+h, v)
+				d.secret(path+"."+h, v)
 			}
 		}
 	}

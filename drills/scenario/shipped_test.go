@@ -26,7 +26,7 @@ func anyKind(name, duration string) drills.Kind {
 func shippedKinds() drills.Kinds {
 	out := drills.Kinds{}
 	for name, duration := range map[string]string{
-		"kill": "optional", "pause": "required", "partition": "required", "switchover": "none", "saturate-websocket": "required",
+		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
 	} {
 		out[name] = anyKind(name, duration)
 	}

@@ -69,11 +69,15 @@ func (d *document) system(s *drills.System) {
 	}
 	d.profiles(s)
 	d.monitoring(s)
+	d.known("limits.error-budget", "value", s.Limits.ErrorBudget, []string{"tell", drills.BudgetBlocks})
 	if s.Limits.ConcurrentFaults == 0 {
 		s.Limits.ConcurrentFaults = 1
 	}
 	if s.Limits.ConcurrentFaults < 0 {
 		d.add("limits.concurrent-faults", "this cannot be negative", "1 is the default")
+	}
+	if s.Limits.LoadRate < 0 {
+		d.add("limits.load-rate", "this cannot be negative", "operations a second that a load step may make at most")
 	}
 }
 
@@ -103,6 +107,9 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 	d.names(path+".recovered-means", "probe", c.RecoveredMeans, keys(s.Probes))
 	d.names(path+".canaries", "canary", c.Canaries, keys(s.Canaries))
 	d.objectives(path+".objectives", c.Objectives)
+	d.seenBy(path+".seen-by", c.SeenBy, s)
+	d.slos(path+".slos", c.SLOs, s)
+	d.breakers(path+".breakers", c, s)
 	if c.KeepHealthy < 0 {
 		d.add(path+".keep-healthy", "this cannot be negative", "how many members must stay untouched")
 	}

@@ -4,4 +4,7 @@
 //
 // A partition lives in a nftables table with the kernel's owner flag: the table belongs to this process's netlink
 // socket and vanishes with it, even on SIGKILL. No other table of the namespace is read, changed or flushed.
+//
+// A fault on traffic uses such rules too. Where packets must wait or change they are handed to a queue of ours, which lets
+// them pass when nobody listens any more.
 package helper

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -22,7 +23,11 @@ const priority = -350
 
 // fence is a set of owner tables (one per address family) on one netlink socket.
 type fence struct {
-	conn   *nftables.Conn
+	name string
+	sock *netlink.Conn
+	conn *nftables.Conn
+
+	mu     sync.Mutex // rules are added while counters are read
 	tables map[nftables.TableFamily]*nftables.Table
 	rules  []rule
 }
@@ -38,21 +43,15 @@ func raise(name string, rules []rule, now func() int64) (f *fence, from, to int6
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("open nftables (the helper needs NET_ADMIN in the target's network namespace): %w", err)
 	}
-	f = &fence{conn: conn, tables: map[nftables.TableFamily]*nftables.Table{}, rules: rules}
+	f = &fence{name: name, sock: sock, conn: conn, tables: map[nftables.TableFamily]*nftables.Table{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, conn.CloseLasting()) // the socket's tables go with it
 		}
 	}()
-	for _, r := range rules {
-		if f.tables[r.family] != nil {
-			continue
-		}
-		if f.tables[r.family], err = owned(sock, name, r.family); err != nil {
-			return nil, 0, 0, err
-		}
+	if err = f.prepare(rules); err != nil {
+		return nil, 0, 0, err
 	}
-	f.queue()
 	from = now()
 	err = conn.Flush()
 	to = now()
@@ -60,6 +59,39 @@ func raise(name string, rules []rule, now func() int64) (f *fence, from, to int6
 		return nil, 0, 0, fmt.Errorf("put the rules in force: %w", err)
 	}
 	return f, from, to, nil
+}
+
+// extend adds rules to those in force.
+func (f *fence) extend(rules []rule) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.rules)
+	err := f.prepare(rules)
+	if err == nil {
+		err = f.conn.Flush()
+	}
+	if err != nil {
+		f.rules = f.rules[:before]
+	}
+	return err
+}
+
+// prepare puts new rules, with the tables and chains that they need, into the library's buffer.
+func (f *fence) prepare(rules []rule) error {
+	for _, r := range rules {
+		if f.tables[r.family] == nil {
+			table, err := owned(f.sock, f.name, r.family)
+			if err != nil {
+				return err
+			}
+			f.tables[r.family] = table
+			f.chains(table)
+		}
+		chain := &nftables.Chain{Name: r.chain, Table: f.tables[r.family]}
+		f.conn.AddRule(&nftables.Rule{Table: f.tables[r.family], Chain: chain, Exprs: r.exprs})
+	}
+	f.rules = append(f.rules, rules...)
+	return nil
 }
 
 // owned creates a table with the owner flag. The library always sends flags 0, so the message is made by hand, on the
@@ -98,21 +130,14 @@ func nfgen(family byte, resource uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource)
 }
 
-// queue puts chains and rules into the library's buffer.
-func (f *fence) queue() {
+// chains makes a table's two chains, which let everything pass that no rule stops.
+func (f *fence) chains(table *nftables.Table) {
 	accept := nftables.ChainPolicyAccept
-	chains := map[nftables.TableFamily]map[string]*nftables.Chain{}
-	for family, table := range f.tables {
-		add := func(name string, hook *nftables.ChainHook) *nftables.Chain {
-			return f.conn.AddChain(&nftables.Chain{
-				Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook,
-				Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
-			})
-		}
-		chains[family] = map[string]*nftables.Chain{In: add(In, nftables.ChainHookInput), Out: add(Out, nftables.ChainHookOutput)}
-	}
-	for _, r := range f.rules {
-		f.conn.AddRule(&nftables.Rule{Table: f.tables[r.family], Chain: chains[r.family][r.chain], Exprs: r.exprs})
+	for name, hook := range map[string]*nftables.ChainHook{In: nftables.ChainHookInput, Out: nftables.ChainHookOutput} {
+		f.conn.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook,
+			Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
+		})
 	}
 }
 
@@ -122,6 +147,8 @@ func (f *fence) counts() (map[string]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	out := map[string]uint64{}
 	for _, family := range slices.Sorted(maps.Keys(f.tables)) {
 		for _, chain := range []string{In, Out} {
@@ -144,7 +171,7 @@ func (f *fence) tally(out map[string]uint64, family nftables.TableFamily, chain 
 		}
 		for _, e := range got[i].Exprs {
 			if c, ok := e.(*expr.Counter); ok {
-				out[r.peer.String()] += c.Packets
+				out[r.peer] += c.Packets
 			}
 		}
 		i++
@@ -153,6 +180,8 @@ func (f *fence) tally(out map[string]uint64, family nftables.TableFamily, chain 
 
 // lower removes the tables. When that fails the closing socket still takes them along.
 func (f *fence) lower() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, t := range f.tables {
 		f.conn.DelTable(t)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -60,6 +61,15 @@ func TestBadSpecsAreRefusedInWords(t *testing.T) {
 		{"loopback", `{"kind":"partition","op":"a","lease":"1s","peers":["127.0.0.1"]}`, "not the address of another host"},
 		{"direction", `{"kind":"partition","op":"a","lease":"1s","peers":["10.0.0.1"],"direction":"up"}`, `direction "up"`},
 		{"port", `{"kind":"partition","op":"a","lease":"1s","peers":["10.0.0.1"],"ports":[70000]}`, "70000 is not a port"},
+		{"protocol", `{"kind":"traffic","op":"a","lease":"1s","protocol":"gre","loss":{"share":1}}`, `protocol "gre"`},
+		{"no effect", `{"kind":"traffic","op":"a","lease":"1s"}`, "0 effects"},
+		{"two effects", `{"kind":"traffic","op":"a","lease":"1s","loss":{"share":1},"reset":{"share":1}}`, "2 effects"},
+		{"no lease for traffic", `{"kind":"traffic","op":"a","loss":{"share":1}}`, "lease is required"},
+		{"share", `{"kind":"traffic","op":"a","lease":"1s","loss":{"share":1.5}}`, "share 1.5"},
+		{"distribution", `{"kind":"traffic","op":"a","lease":"1s","latency":{"delay":"1s","distribution":"x"}}`, `distribution "x"`},
+		{"copies for nobody", `{"kind":"traffic","op":"a","lease":"1s","duplication":{"share":0.1}}`, "needs peers"},
+		{"reset of udp", `{"kind":"traffic","op":"a","lease":"1s","protocol":"udp","reset":{"share":1}}`, "only tcp"},
+		{"dns mode", `{"kind":"traffic","op":"a","lease":"1s","dns":{"mode":"odd"}}`, `mode "odd"`},
 		{"pid 1", `{"kind":"kill","pid":1,"container":"` + id + `"}`, "pid 1"},
 		{"short id", `{"kind":"kill","pid":7,"container":"abc"}`, "full container id"},
 		{"signal", `{"kind":"kill","pid":7,"container":"` + id + `","signal":"SIGNONE"}`, "SIGNONE"},
@@ -77,6 +87,14 @@ func TestBadSpecsAreRefusedInWords(t *testing.T) {
 	}
 }
 
+// planned are the rules of a partition from those peers.
+func planned(peers []netip.Addr, p Path) []rule {
+	for _, a := range peers {
+		p.Peers = append(p.Peers, a.String())
+	}
+	return p.rules(peers, countedDrop)
+}
+
 func TestPlanCountsThenDropsEachPeerInEachDirection(t *testing.T) {
 	peers, err := parsePeers([]string{"10.0.0.2", "fd00::2", "::ffff:10.0.0.3"})
 	if err != nil {
@@ -90,7 +108,7 @@ func TestPlanCountsThenDropsEachPeerInEachDirection(t *testing.T) {
 	look := func(rules []rule) []flat {
 		var out []flat
 		for _, r := range rules {
-			out = append(out, flat{r.peer.String(), r.chain, r.family, r.exprs[0].(*expr.Payload).Offset})
+			out = append(out, flat{r.peer, r.chain, r.family, r.exprs[0].(*expr.Payload).Offset})
 			n := len(r.exprs)
 			if _, ok := r.exprs[n-2].(*expr.Counter); !ok {
 				t.Errorf("rule for %s does not count before its verdict", r.peer)
@@ -110,13 +128,13 @@ func TestPlanCountsThenDropsEachPeerInEachDirection(t *testing.T) {
 		{"10.0.0.3", In, v4, 12},
 		{"10.0.0.3", Out, v4, 16},
 	}
-	if d := cmp.Diff(want, look(plan(peers, "", nil))); d != "" {
+	if d := cmp.Diff(want, look(planned(peers, Path{}))); d != "" {
 		t.Errorf("both ways (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(want[1:2], look(plan(peers[:1], Out, nil))); d != "" {
+	if d := cmp.Diff(want[1:2], look(planned(peers[:1], Path{Direction: Out}))); d != "" {
 		t.Errorf("out only (-want +got):\n%s", d)
 	}
-	if got := len(plan(peers[:1], Both, []int{6379, 26379})); got != 8 {
+	if got := len(planned(peers[:1], Path{Direction: Both, Ports: []int{6379, 26379}})); got != 8 {
 		t.Errorf("two ports over two protocols both ways: %d rules, want 8", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 // The kinds of work, the "kind" of the spec frame.
 const (
 	KindPartition = "partition"
+	KindTraffic   = "traffic"
 	KindInspect   = "inspect"
 	KindKill      = "kill"
 )
@@ -48,12 +49,14 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 	switch head.Kind {
 	case KindPartition:
 		return decoded(raw, func(s PartitionSpec) error { return partition(ctx, p, s) })
+	case KindTraffic:
+		return decoded(raw, func(s TrafficSpec) error { return traffic(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
 	case KindKill:
 		return decoded(raw, func(s KillSpec) error { return kill(p, s) })
 	}
-	return fmt.Errorf("spec: kind %q is not partition, inspect or kill", head.Kind)
+	return fmt.Errorf("spec: kind %q is not partition, traffic, inspect or kill", head.Kind)
 }
 
 // decoded reads the whole spec strictly: a field that this version does not know must not be ignored in a fault.

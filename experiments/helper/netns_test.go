@@ -164,7 +164,7 @@ func (p *process) next(kind string, into any) {
 
 func (l *lab) partition(op string, lease time.Duration, direction string, peers ...string) (*process, Applied) {
 	l.t.Helper()
-	p := l.start(PartitionSpec{Kind: KindPartition, Op: op, Lease: drills.Duration(lease), Peers: peers, Direction: direction})
+	p := l.start(PartitionSpec{Kind: KindPartition, Op: op, Lease: drills.Duration(lease), Path: Path{Peers: peers, Direction: direction}})
 	var a Applied
 	p.next("ready", &a)
 	return p, a
@@ -278,7 +278,7 @@ func (l *lab) oneWay(t *testing.T) {
 func (l *lab) occupied(t *testing.T) {
 	l.run("ip", "netns", "exec", l.target, "nft", "add", "table", "ip", "simulacro_taken")
 	defer l.run("ip", "netns", "exec", l.target, "nft", "delete", "table", "ip", "simulacro_taken")
-	p := l.start(PartitionSpec{Kind: KindPartition, Op: "taken", Lease: drills.Duration(time.Second), Peers: []string{"10.99.0.2"}})
+	p := l.start(PartitionSpec{Kind: KindPartition, Op: "taken", Lease: drills.Duration(time.Second), Path: Path{Peers: []string{"10.99.0.2"}}})
 	line, err := p.out.ReadString('\n')
 	if err != nil || !strings.Contains(line, `"error"`) {
 		t.Errorf("answer %q, %v, want an error frame", line, err)

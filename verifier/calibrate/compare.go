@@ -17,11 +17,13 @@ func (t Truth) length() time.Duration { return middle(t.End) - middle(t.Start) }
 func middle(s drills.Span) time.Duration { return (s.Lo.D() + s.Hi.D()) / 2 }
 
 // Result is one fault at one rate: how many outages there were and how well they were measured. Errors are those of the
-// length, |middle of the measured interval − truth|. Held counts the outages whose measured interval held the true length;
+// length, |most likely length − truth|: from the middle of the beginning's interval, or from where the tripwire broke in it, to
+// the middle of the end's. Held counts the outages whose measured interval held the true length;
 // StartHeld and EndHeld the same for the two edges, End being what a recovery time rests on. A flapping server is one outage.
 type Result struct {
 	Fault     Fault           `json:"fault"`
 	Every     drills.Duration `json:"every"`
+	Burst     drills.Duration `json:"burst,omitempty"` // with a tripwire and bursts of this period; 0: without either
 	Outages   int             `json:"outages"`
 	Held      int             `json:"held"`
 	StartHeld int             `json:"start_held"`
@@ -64,7 +66,7 @@ func (r *Result) add(m drills.ProbeMeasured, truths []Truth, clock drills.Clock)
 
 func (r *Result) judge(o drills.Outage, t Truth, from, to drills.Interval) {
 	lo, hi := o.End.From.Sub(o.Start.To), o.End.To.Sub(o.Start.From)
-	r.errors = append(r.errors, ((lo+hi)/2 - t.length()).Abs())
+	r.errors = append(r.errors, (o.Length() - t.length()).Abs())
 	r.widths = append(r.widths, hi-lo)
 	startHeld, endHeld := meet(o.Start, from), meet(*o.End, to)
 	count(&r.StartHeld, startHeld)

@@ -31,15 +31,18 @@ type Config struct {
 	Every    []time.Duration // periods of the probes
 	Outages  int             // per fault and period
 	Parallel int             // servers, each with a probe of its own, at the same time
+	Burst    time.Duration   // period of bursts, for rows of their own with a tripwire as well; 0: no such rows
+	Sharp    []Fault         // the faults of those rows
 	Progress func(Result)    // told of every result; may be nil
 }
 
-// Calibration is what was measured, where and when.
+// Calibration is what was measured, where and when. Each command measures one part and leaves the others as they were.
 type Calibration struct {
 	Schema  string            `json:"schema"`
 	At      time.Time         `json:"at"`
 	Host    map[string]string `json:"host"`
 	Results []Result          `json:"results"`
+	Losses  *LossCalibration  `json:"losses,omitempty"` // nil: the counting of losses was not checked
 }
 
 // Schema is the version of the calibration file.
@@ -51,41 +54,66 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 		cfg.Log = zap.NewNop()
 	}
 	var out []Result
-	for _, every := range cfg.Every {
-		for _, f := range cfg.Faults {
-			r, err := one(ctx, cfg, f, every)
-			if err != nil {
-				return out, fmt.Errorf("%s every %s: %w", f, every, err)
-			}
-			out = append(out, r)
-			if cfg.Progress != nil {
-				cfg.Progress(r)
-			}
+	for _, r := range rows(cfg) {
+		if err := one(ctx, cfg, &r); err != nil {
+			return out, fmt.Errorf("%s every %s: %w", r.Fault, r.Every, err)
+		}
+		out = append(out, r)
+		if cfg.Progress != nil {
+			cfg.Progress(r)
 		}
 	}
 	return out, nil
 }
 
+// rows are the results to come, still empty.
+func rows(cfg Config) []Result {
+	var out []Result
+	for _, every := range cfg.Every {
+		for _, f := range cfg.Faults {
+			out = append(out, Result{Fault: f, Every: drills.Duration(every)})
+		}
+		for _, f := range cfg.Sharp {
+			if cfg.Burst > 0 && cfg.Burst < every {
+				out = append(out, Result{Fault: f, Every: drills.Duration(every), Burst: drills.Duration(cfg.Burst)})
+			}
+		}
+	}
+	return out
+}
+
+// sharpParallel bounds the servers of a row with bursts: were all of them down at the same time, fifteen bursts of 500 probes
+// a second would measure each other.
+const sharpParallel = 3
+
+func (r *Result) probe(url string) drills.ProbeSpec {
+	p := drills.ProbeSpec{
+		Kind: "http", From: drills.From{Host: true}, URL: url, Every: r.Every, Timeout: drills.Duration(timeout),
+		Burst: r.Burst, Tripwire: r.Burst > 0,
+	}
+	if r.Fault == Slow {
+		p.Slow = drills.Duration(slowLimit)
+	}
+	return p
+}
+
 // one is one fault at one period: servers and probes side by side, outages of each one after the other.
-func one(ctx context.Context, cfg Config, f Fault, every time.Duration) (Result, error) {
-	r := Result{Fault: f, Every: drills.Duration(every)}
+func one(ctx context.Context, cfg Config, r *Result) error {
 	n := min(cfg.Parallel, cfg.Outages)
+	if r.Burst > 0 {
+		n = min(n, sharpParallel)
+	}
 	servers := map[string]*server{}
 	specs := map[string]drills.ProbeSpec{}
 	for i := range n {
 		s, err := startServer()
 		if err != nil {
-			return r, err
+			return err
 		}
 		defer s.close()
 		name := fmt.Sprintf("server-%d", i)
 		servers[name] = s
-		specs[name] = drills.ProbeSpec{Kind: "http", From: drills.From{Host: true}, URL: s.url(), Every: drills.Duration(every), Timeout: drills.Duration(timeout)}
-		if f == Slow {
-			p := specs[name]
-			p.Slow = drills.Duration(slowLimit)
-			specs[name] = p
-		}
+		specs[name] = r.probe(s.url())
 	}
 	probes := verifier.NewProbes(verifier.ProbesConfig{
 		Specs: specs, Launcher: cfg.Launcher, Samples: nowhere{}, Run: "calibrate", Log: cfg.Log,
@@ -93,28 +121,28 @@ func one(ctx context.Context, cfg Config, f Fault, every time.Duration) (Result,
 	})
 	clock := drills.NewClock() // beside the probes' own: the wall clock may be slewed meanwhile
 	if err := probes.Start(ctx, func(drills.Event) {}); err != nil {
-		return r, err
+		return err
 	}
 	steady := drills.Interval{From: time.Now()}
 	drills.Wait(ctx, warmUp)
 	steady.To = time.Now()
-	truths, err := outages(ctx, servers, f, every, (cfg.Outages+n-1)/n)
+	truths, err := outages(ctx, servers, r.Fault, r.Every.D(), (cfg.Outages+n-1)/n)
 	drills.Wait(ctx, settle+2*timeout)
 	events, ferr := probes.Finish(context.WithoutCancel(ctx), drills.Timing{Steady: steady})
 	if err := errors.Join(err, ferr, context.Cause(ctx)); err != nil {
-		return r, err
+		return err
 	}
 	for _, e := range events {
 		if e.Probe == nil {
 			continue
 		}
 		if e.Probe.Error != "" {
-			return r, errors.New(e.Probe.Error)
+			return errors.New(e.Probe.Error)
 		}
 		r.add(*e.Probe, truths[e.Probe.Name], clock)
 	}
 	r.close()
-	return r, nil
+	return nil
 }
 
 // outages makes the outages of every server, at phases of their own, and returns the truth.

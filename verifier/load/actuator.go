@@ -27,7 +27,7 @@ const (
 	generatorLease = 10 * time.Second
 )
 
-// Actuator implements drills.Actuator for load.websocket and load.stop. A generator ends with its stream, so there is
+// Actuator implements drills.Actuator for load.websocket, load.open and load.stop. A generator ends with its stream, so there is
 // nothing to undo in another process than the one that started it.
 type Actuator struct {
 	launcher drills.Launcher
@@ -60,6 +60,8 @@ func (a *Actuator) Apply(ctx context.Context, op drills.Op) (drills.Effect, erro
 	switch op.Verb {
 	case "load.websocket":
 		return a.begin(ctx, op)
+	case "load.open":
+		return a.beginOpen(ctx, op)
 	case "load.stop":
 		return a.end(ctx, op)
 	}
@@ -104,13 +106,27 @@ func (a *Actuator) begin(ctx context.Context, op drills.Op) (drills.Effect, erro
 	if err != nil {
 		return drills.Effect{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, args.Ramp.D()+readyLimit, fmt.Errorf("the load generator was not ready %s after its ramp of %s", readyLimit, args.Ramp))
+	return a.launch(ctx, op, generatorProcess{agent: "ws-load", network: args.Network, ramp: args.Ramp.D(), spec: spec, realtime: args.Realtime})
+}
+
+// generatorProcess is what it takes to start one.
+type generatorProcess struct {
+	agent, network string
+	ramp           time.Duration
+	spec           json.RawMessage
+	realtime       bool // may put its threads under SCHED_FIFO
+}
+
+// launch starts a generator, hands it its spec and waits until its ramp is over.
+func (a *Actuator) launch(ctx context.Context, op drills.Op, g generatorProcess) (drills.Effect, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, g.ramp+readyLimit, fmt.Errorf("the load generator was not ready %s after its ramp of %s", readyLimit, g.ramp))
 	defer cancel()
-	place := drills.Place{Kind: drills.PlaceNetwork, Network: args.Network, Name: "ws-load"}
-	if args.Network == "" {
-		place = drills.Place{Kind: drills.PlaceHost, Name: "ws-load"}
+	place := drills.Place{Kind: drills.PlaceNetwork, Network: g.network, Name: g.agent}
+	if g.network == "" {
+		place = drills.Place{Kind: drills.PlaceHost, Name: g.agent}
 	}
-	stream, err := a.launcher.Start(ctx, place, []string{"_agent", "ws-load"})
+	place.Realtime = g.realtime
+	stream, err := a.launcher.Start(ctx, place, []string{"_agent", g.agent})
 	if err != nil {
 		return drills.Effect{}, fmt.Errorf("start the load generator: %w", err)
 	}
@@ -118,7 +134,7 @@ func (a *Actuator) begin(ctx context.Context, op drills.Op) (drills.Effect, erro
 	a.mu.Lock()
 	a.runs[changeOf(op)] = r
 	a.mu.Unlock()
-	if err := stream.Send(drills.Frame{Type: "spec", Data: spec}); err != nil {
+	if err := stream.Send(drills.Frame{Type: "spec", Data: g.spec}); err != nil {
 		_ = r.close(ctx)
 		return drills.Effect{}, fmt.Errorf("%w (handing it its spec: %w)", r.complaint(), err)
 	}
@@ -148,6 +164,11 @@ func (a *Actuator) spec(args Args) (json.RawMessage, error) {
 		resolve("publish url", &p.URL)
 		args.Publish = &p
 	}
+	secure, err := args.TLS.Expanded(a.expand)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("load.websocket: tls: %w", err))
+	}
+	args.TLS = secure
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -42,23 +41,29 @@ func WebSocketMain(ctx context.Context, in io.Reader, out io.Writer) error {
 		_ = pipe.Send("error", trouble{err.Error()})
 		return err
 	}
-	g := newGenerator(a, newGoroutines())
+	g, err := newGenerator(ctx, a, spawnSelf)
+	if err != nil {
+		_ = pipe.Send("error", trouble{err.Error()})
+		return err
+	}
 	return g.run(ctx, pipe)
 }
 
 // generator runs one load from ramp to result.
 type generator struct {
-	args   Args
-	engine engine
-	book   *book
-	tokens *session
-	client *http.Client
-	pub    *publisher // nil: nothing is published
-	lag    *timing
-	began  time.Time
-	ramp   time.Duration // that the ramp took
-	series []drills.LoadPoint
-	out    outbox
+	args    Args
+	engine  string
+	shards  shards
+	account *account
+	tokens  *session
+	client  *http.Client
+	pub     *publisher // nil: nothing is published
+	lag     *timing
+	limits  limits
+	began   time.Time
+	ramp    time.Duration // that the ramp took
+	series  []drills.LoadPoint
+	out     outbox
 }
 
 // outbox sends frames without making anybody wait: an orchestrator that has stopped reading must not keep the
@@ -91,15 +96,48 @@ func (o outbox) put(kind string, data any) {
 	}
 }
 
-func newGenerator(a Args, e engine) *generator {
-	t := &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConnsPerHost: unanswered}
-	g := &generator{args: a, engine: e, book: newBook(a.Connections), client: &http.Client{Transport: t}, lag: newTiming()}
+func newTransport() *http.Transport {
+	return &http.Transport{DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext, MaxIdleConnsPerHost: unanswered}
+}
+
+func newGenerator(ctx context.Context, a Args, spawn spawn) (*generator, error) {
+	g := &generator{args: a, client: newClient(), lag: newTiming()}
 	g.tokens = &session{client: g.client, login: a.Login}
-	if a.Publish != nil {
-		g.pub = &publisher{spec: *a.Publish, book: g.book, tokens: g.tokens, client: g.client, late: newTiming()}
+	g.limits.nofile = raiseFiles()
+	secure, err := a.TLS.Config()
+	if err != nil {
+		return nil, err
 	}
-	g.book.limits.nofile = raiseFiles()
-	return g
+	targets, err := resolve(ctx, a.Targets)
+	if err != nil {
+		return nil, err
+	}
+	p := plan{Args: a, secure: secure, tokens: g.tokens}
+	if p.sources, err = sourcesFor(a, targets); err != nil {
+		return nil, err
+	}
+	g.limits.crowded = crowded(a.Connections, len(targets), len(p.sources))
+	shares := split(p, g.limits.nofile)
+	g.account = newAccount(len(shares))
+	g.shards.account = g.account
+	for _, one := range shares {
+		g.shards.holders = append(g.shards.holders, g.holder(one, len(shares) > 1, spawn))
+	}
+	g.engine = engineFor(a).name()
+	if len(shares) > 1 {
+		g.engine = fmt.Sprintf("%s, %d processes", g.engine, len(shares))
+	}
+	if a.Publish != nil {
+		g.pub = &publisher{spec: *a.Publish, account: g.account, tokens: g.tokens, client: g.client, late: newTiming()}
+	}
+	return g, nil
+}
+
+func (g *generator) holder(p plan, apart bool, spawn spawn) holder {
+	if !apart {
+		return &here{engine: engineFor(g.args), plan: p, marker: g.account.marker}
+	}
+	return &elsewhere{spawn: spawn, spec: shareSpec{Args: g.args, First: p.first, Count: p.count, Source: p.sources, Marker: g.account.marker}}
 }
 
 func (g *generator) run(ctx context.Context, pipe *drills.Pipe) error {
@@ -113,43 +151,27 @@ func (g *generator) run(ctx context.Context, pipe *drills.Pipe) error {
 	}()
 	defer func() { stop(); <-watched }()
 	defer g.client.CloseIdleConnections()
-	if err := g.login(until); err != nil {
+	if err := g.tokens.prove(until); err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})
 		return err
 	}
 	// Connections outlive "until": what was published just before it still has to arrive.
 	holding, release := context.WithCancel(context.WithoutCancel(ctx))
 	defer release()
-	var held, own sync.WaitGroup
+	var own sync.WaitGroup
 	g.began = time.Now()
 	own.Go(func() { watchLag(holding, g.lag) })
-	held.Go(func() {
-		p := plan{connections: g.args.Connections, targets: g.args.Targets, path: g.args.Path, topic: g.args.topic(), ramp: g.args.Ramp.D(), tokens: g.tokens}
-		g.engine.hold(holding, p, g.book)
-	})
+	g.shards.start(holding)
 	g.out = newOutbox(pipe)
 	if g.ramped(until) {
 		g.load(until)
 	}
-	memory := rss() // while the connections are there
+	m := g.memory() // while the connections are there
 	release()
-	held.Wait()
+	g.shards.work.Wait()
 	own.Wait()
 	close(g.out.frames)
-	return g.lastFrame(pipe, g.measured(memory))
-}
-
-// login proves the credentials before any connection is opened.
-func (g *generator) login(ctx context.Context) error {
-	for try := 1; ; try++ {
-		_, err := g.tokens.get(ctx)
-		if err == nil {
-			return nil
-		}
-		if try == loginTries || !pause(ctx, time.Now().Add(loginPause)) {
-			return fmt.Errorf("login at the target failed %d times: %w", try, err)
-		}
-	}
+	return lastFrame(g.out, pipe, g.measured(m))
 }
 
 // ramped waits until every connection was tried once and says so; false when it is time to stop.
@@ -157,15 +179,12 @@ func (g *generator) ramped(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-g.book.ramped:
+	case <-g.account.ramped:
 	}
 	end := time.Now()
 	g.ramp = end.Sub(g.began)
-	// Handshakes leave large stacks behind: two collections halve them twice before measuring begins.
-	runtime.GC()
-	debug.FreeOSMemory()
-	open, _ := g.book.held()
-	r := Readiness{Connected: open, Wanted: g.args.Connections, From: g.book.firstHeld(), To: end.UTC()}
+	open, _, first := g.account.held()
+	r := Readiness{Connected: open, Wanted: g.args.Connections, From: first, To: end.UTC()}
 	if r.From.IsZero() {
 		r.From = r.To
 	}
@@ -180,11 +199,14 @@ func (g *generator) load(ctx context.Context) {
 	if g.pub != nil {
 		work.Go(func() { g.pub.run(ctx, patience) })
 	}
+	if g.args.Storm > 0 && pause(ctx, time.Now().Add(g.args.Storm.D())) {
+		g.shards.cut()
+	}
 	<-ctx.Done()
 	work.Wait()
 	end := time.Now().Add(drain)
 	for time.Now().Before(end) {
-		if expected, got := g.book.settled(); got >= expected {
+		if expected, got, told := g.account.settled(); told && got >= expected {
 			return
 		}
 		pause(context.WithoutCancel(ctx), time.Now().Add(10*time.Millisecond))
@@ -200,15 +222,15 @@ func (g *generator) seconds(ctx context.Context) {
 			return
 		}
 		now, used := time.Now(), cpuTime()
-		open, _ := g.book.held()
-		n, p95 := g.book.delivery.second()
-		point := drills.LoadPoint{At: now.UTC(), Open: open, Received: n, P95: p95}
+		open, _, _ := g.account.held()
+		h := g.account.since().histogram()
+		point := drills.LoadPoint{At: now.UTC(), Open: open, Received: h.TotalCount(), P95: at(h, 95)}
 		if len(g.series) < longestSeries {
 			g.series = append(g.series, point)
 		}
-		g.book.limits.seconds++
+		g.limits.seconds++
 		if (used - cpu).Seconds() > cpuLimit*now.Sub(before).Seconds()*float64(runtime.GOMAXPROCS(0)) {
-			g.book.limits.busy++
+			g.limits.busy++
 		}
 		before, cpu = now, used
 		g.out.put("second", point)
@@ -218,10 +240,10 @@ func (g *generator) seconds(ctx context.Context) {
 var errNobodyReads = errors.New("the result could not be handed over: nobody reads it")
 
 // lastFrame hands the result over, but does not wait for an orchestrator that has stopped reading.
-func (g *generator) lastFrame(pipe *drills.Pipe, m drills.LoadMeasured) error {
+func lastFrame(o outbox, pipe *drills.Pipe, m drills.LoadMeasured) error {
 	sent := make(chan error, 1)
 	go func() {
-		<-g.out.empty
+		<-o.empty
 		sent <- pipe.Send("done", m)
 	}()
 	timer := time.NewTimer(lastWord)

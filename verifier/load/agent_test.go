@@ -94,6 +94,15 @@ func argsFor(n int, targets ...*target) Args {
 	return a
 }
 
+func (a Args) with(engine string) Args { a.Engine = engine; return a }
+
+func eachEngine(t *testing.T, test func(*testing.T, string)) {
+	t.Parallel()
+	for _, engine := range []string{EngineEpoll, EngineLibrary} {
+		t.Run(engine, func(t *testing.T) { t.Parallel(); test(t, engine) })
+	}
+}
+
 func (s *target) waitPublished(t *testing.T, n int64) {
 	t.Helper()
 	waitFor(t, "messages published", func() bool { return s.published.Load() >= n })
@@ -109,11 +118,12 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestNothingLostNothingInvented(t *testing.T) {
-	t.Parallel()
+func TestNothingLostNothingInvented(t *testing.T) { eachEngine(t, nothingLostNothingInvented) }
+
+func nothingLostNothingInvented(t *testing.T, engine string) {
 	const held = 500
 	s := newTarget(t, nil)
-	g := startAgent(t, argsFor(held, s))
+	g := startAgent(t, argsFor(held, s).with(engine))
 	var r Readiness
 	g.until("ready", &r)
 	if r.Connected != held || r.Wanted != held || r.From.IsZero() || r.To.Before(r.From) {
@@ -133,15 +143,22 @@ func TestNothingLostNothingInvented(t *testing.T) {
 	if m.P50 <= 0 || m.P50 > m.P95 || m.P95 > m.P99 || m.P99 > m.Max || m.RSSBytes == 0 || m.CPU == 0 || m.ConnectP50 <= 0 || m.RampTook.D() < 290*time.Millisecond {
 		t.Errorf("figures that cannot be: %+v", m)
 	}
+	if engine == EngineEpoll && (m.Arrived.P50 <= 0 || m.Arrived.P99 > m.P99 || m.Reading.P99 <= 0) {
+		t.Errorf("kernel stamps: %+v, reading %+v, p99 %s", m.Arrived, m.Reading, m.P99)
+	}
+	if (m.Engine == "epoll loop") != (engine == EngineEpoll) || m.MemoryBytes == 0 {
+		t.Errorf("engine %q: %+v", m.Engine, m)
+	}
 	if s.logins.Load() != 1 {
 		t.Errorf("%d logins, want one shared token", s.logins.Load())
 	}
 }
 
-func TestLossAndDuplicatesAreCounted(t *testing.T) {
-	t.Parallel()
+func TestLossAndDuplicatesAreCounted(t *testing.T) { eachEngine(t, lossAndDuplicatesAreCounted) }
+
+func lossAndDuplicatesAreCounted(t *testing.T, engine string) {
 	s := newTarget(t, func(s *target) { s.twice, s.lose = 7, 3 })
-	g := startAgent(t, argsFor(100, s))
+	g := startAgent(t, argsFor(100, s).with(engine))
 	g.until("ready", nil)
 	s.waitPublished(t, 5)
 	m := g.stop()
@@ -151,10 +168,11 @@ func TestLossAndDuplicatesAreCounted(t *testing.T) {
 	}
 }
 
-func TestDropsAreSeenAndReconnected(t *testing.T) {
-	t.Parallel()
+func TestDropsAreSeenAndReconnected(t *testing.T) { eachEngine(t, dropsAreSeenAndReconnected) }
+
+func dropsAreSeenAndReconnected(t *testing.T, engine string) {
 	s := newTarget(t, nil)
-	g := startAgent(t, argsFor(300, s))
+	g := startAgent(t, argsFor(300, s).with(engine))
 	g.until("ready", nil)
 	if n := s.drop(120); n != 120 {
 		t.Fatalf("dropped %d", n)
@@ -172,11 +190,12 @@ func TestDropsAreSeenAndReconnected(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreTheTargets(t *testing.T) {
-	t.Parallel()
+func TestRefusalsAreTheTargets(t *testing.T) { eachEngine(t, refusalsAreTheTargets) }
+
+func refusalsAreTheTargets(t *testing.T, engine string) {
 	s := newTarget(t, func(s *target) { s.refuse = 50 })
 	gone := newTarget(t, nil)
-	a := argsFor(200, s, gone)
+	a := argsFor(200, s, gone).with(engine)
 	gone.Server.Close() // nobody listens there any more
 	g := startAgent(t, a)
 	var r Readiness

@@ -17,8 +17,15 @@ type Args struct {
 	Network     string          `json:"network,omitempty"` // where the generator runs; empty: beside the orchestrator
 	Login       *drills.Login   `json:"login,omitempty"`   // one token for all connections
 	Publish     *Publish        `json:"publish,omitempty"`
-	Ramp        drills.Duration `json:"ramp"`            // time over which the connections are opened
-	Lease       drills.Duration `json:"lease,omitempty"` // the generator ends when it hears nothing for so long; zero: never
+	Ramp        drills.Duration `json:"ramp"`                // time over which the connections are opened
+	TLS         *drills.TLS     `json:"tls,omitempty"`       // wss:// with these settings; nil: ws://
+	Compress    bool            `json:"compress,omitempty"`  // offer permessage-deflate
+	Engine      string          `json:"engine,omitempty"`    // EngineEpoll or EngineLibrary; empty: what fits
+	Shares      int             `json:"processes,omitempty"` // zero: as many as the limit of open files asks for
+	Sources     []string        `json:"sources,omitempty"`   // own addresses to connect from, in turn; empty: chosen
+	Storm       drills.Duration `json:"storm,omitempty"`     // so long after the ramp all connections are cut at once; zero: never
+	Realtime    bool            `json:"realtime,omitempty"`  // SCHED_FIFO for the receive loops, where allowed
+	Lease       drills.Duration `json:"lease,omitempty"`     // the generator ends when it hears nothing for so long; zero: never
 }
 
 // Publish says what is sent while the connections are held.
@@ -28,6 +35,12 @@ type Publish struct {
 	Topic string  `json:"topic,omitempty"` // empty: to every connection, without subscribing
 	Size  int     `json:"size"`            // bytes of content
 }
+
+// Engines.
+const (
+	EngineEpoll   = "epoll"   // the raw loop: plain ws://
+	EngineLibrary = "library" // gobwas/ws, a goroutine per connection: TLS and compression too
+)
 
 // maxRate bounds what the schedule is made for.
 const maxRate = 10_000
@@ -47,17 +60,19 @@ func (a Args) check() error {
 	if a.Ramp < 0 || a.Lease < 0 {
 		bad("ramp and lease cannot be negative")
 	}
+	if a.Storm < 0 || a.Shares < 0 {
+		bad("storm and processes cannot be negative")
+	}
+	switch {
+	case a.Engine != "" && a.Engine != EngineEpoll && a.Engine != EngineLibrary:
+		bad("engine: %q, want %s or %s", a.Engine, EngineEpoll, EngineLibrary)
+	case a.Engine == EngineEpoll && (a.TLS != nil || a.Compress):
+		bad("engine: %s speaks neither TLS nor compression", EngineEpoll)
+	}
 	if p := a.Publish; p != nil && (p.URL == "" || p.Rate <= 0 || p.Rate > maxRate) {
 		bad("publish: needs a url and a rate above 0 and at most %d a second", maxRate)
 	}
 	return errors.Join(errs...)
-}
-
-func (a Args) topic() string {
-	if a.Publish == nil {
-		return ""
-	}
-	return a.Publish.Topic
 }
 
 // Readiness is the data of the generator's "ready" frame, sent once when the ramp is over.

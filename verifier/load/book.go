@@ -2,211 +2,187 @@ package load
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// book keeps what happened: to the connections, and to every published message.
+// book keeps what happened to the connections that this process holds, until it is asked for a tally.
 type book struct {
-	base   time.Time // messages carry their due time as nanoseconds since then
-	marker []byte    // begins the content of our messages: those of another run are not ours
-	wanted int
+	clock  clock
+	marker []byte        // begins the content of our messages: those of another run are not ours
+	ramped chan struct{} // closed when every connection was tried
 
-	mu     sync.Mutex // guards what follows; held for a few instructions only
-	next   int64      // number of the next message
-	open   int        // connections open and subscribed
-	peak   int
-	first  time.Time // a connection was held
-	errors map[string]int
-
-	pages       [1024]atomic.Pointer[page] // of messages, by number
-	untried     atomic.Int64               // connections whose first attempt is not over
-	ramped      chan struct{}              // closed when there is none left
-	failedDials atomic.Int64               // of the target's making
-	drops       atomic.Int64
-	reconnects  atomic.Int64
-	duplicates  atomic.Int64
-	delivery    *latencies
-	connecting  *timing
-	limits      limits
+	mu       sync.Mutex // guards what follows; held for a few instructions only
+	t        tally
+	open     int
+	untried  int
+	first    int64
+	errors   map[string]int
+	got      map[int32]int64
+	delivery *hdrhistogram.Histogram
+	arrival  *hdrhistogram.Histogram
+	lag      *hdrhistogram.Histogram
+	connects *hdrhistogram.Histogram
 }
 
-// message is one publication: who should have got it, and how many did.
-type message struct {
-	expected atomic.Int64
-	got      atomic.Int64
-	accepted atomic.Bool // the target answered 2xx
-}
-
-type page [1024]message
-
-// capacity is how many messages one run may publish.
-const capacity = 1024 * 1024
-
-func newBook(connections int) *book {
-	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails
-	b := &book{
-		base: time.Now(), marker: []byte("simulacro:" + hex.EncodeToString(id[:]) + ":"), wanted: connections,
-		errors: map[string]int{}, ramped: make(chan struct{}), delivery: newLatencies(), connecting: newTiming(),
+func newBook(marker string, connections int) *book {
+	return &book{
+		clock: newClock(), marker: []byte(marker), untried: connections, ramped: make(chan struct{}),
+		errors: map[string]int{}, got: map[int32]int64{},
+		delivery: newHistogram(), arrival: newHistogram(), lag: newHistogram(), connects: newHistogram(),
 	}
-	b.untried.Store(int64(connections))
-	return b
 }
 
-// tried tells that one connection's first attempt is over, well or badly.
-func (b *book) tried() {
-	if b.untried.Add(-1) == 0 {
+// tried tells that one connection's first attempt is over, well or badly; only the first time counts.
+func (b *book) tried(s *seen) {
+	if s.tried {
+		return
+	}
+	s.tried = true
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.untried--; b.untried == 0 {
 		close(b.ramped)
 	}
 }
 
-// joined tells that a connection is open and subscribed, and returns the first message that it must get.
-func (b *book) joined(took time.Duration) int64 {
-	b.connecting.add(took)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.first.IsZero() {
-		b.first = time.Now()
+func (b *book) step(at int64, what int) {
+	if b.untried == 0 {
+		b.t.Steps = append(b.t.Steps, step{at, what})
+	} else {
+		b.t.Open = b.open
 	}
-	b.open++
-	b.peak = max(b.peak, b.open)
-	return b.next
 }
 
-// left tells that a connection which had joined is not open any more.
-func (b *book) left() {
+// joined tells that a connection is open and subscribed, and that opening it took so long. From now on every message that
+// is published is promised to it.
+func (b *book) joined(s *seen, took time.Duration) {
+	b.tried(s)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock.now()
+	s.join(now)
+	record(b.connects, took)
+	if b.first == 0 {
+		b.first = now
+	}
+	b.open++
+	b.step(now, +1)
+	if s.back {
+		b.t.Reconnects++
+	}
+}
+
+// ended tells how a connection ended that had joined; cut says that we ended it.
+func (b *book) ended(s *seen, err error, cut bool) {
+	text := "dropped: " + reason(err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open--
-}
-
-// dropped tells that the target ended a connection that had joined.
-func (b *book) dropped(why error) {
-	b.drops.Add(1)
-	b.note("dropped: " + reason(why))
+	b.step(b.clock.now(), -1)
+	s.joined, s.back = 0, true
+	if cut {
+		b.t.Cut++
+		return
+	}
+	b.t.Drops++
+	b.note(text)
 }
 
 // failed tells that an attempt to connect failed.
-func (b *book) failed(err error) {
-	if ours(err) {
-		if unauthorised(err) {
-			b.limits.tokens.Add(1)
-		} else {
-			b.limits.sockets.Add(1)
-		}
-		b.note("generator: " + reason(err))
+func (b *book) failed(s *seen, err error) {
+	b.tried(s)
+	text, own, token := reason(err), ours(err), unauthorised(err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case token:
+		b.t.Tokens++
+	case own:
+		b.t.Sockets++
+	default:
+		b.t.Failed++
+		b.step(b.clock.now(), 0)
+		b.note(text)
 		return
 	}
-	b.failedDials.Add(1)
-	b.note(reason(err))
+	b.note("generator: " + text)
 }
 
 // maxTexts bounds the different error texts that are kept.
 const maxTexts = 50
 
-func (b *book) note(text string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, ok := b.errors[text]; !ok && len(b.errors) >= maxTexts {
+func (b *book) note(text string) { count(b.errors, text, 1) }
+
+func count(in map[string]int, text string, n int) {
+	if _, ok := in[text]; !ok && len(in) >= maxTexts {
 		text = "other"
 	}
-	b.errors[text]++
-}
-
-// publish numbers a message and fixes, at this instant, who must get it. nil when the run has published all it may.
-func (b *book) publish() (int64, *message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.next >= capacity {
-		return 0, nil
-	}
-	seq := b.next
-	b.next++
-	slot := &b.pages[seq/1024]
-	if slot.Load() == nil {
-		slot.Store(new(page))
-	}
-	m := &slot.Load()[seq%1024]
-	m.expected.Store(int64(b.open))
-	return seq, m
-}
-
-// content is what a message says: marker, number, due time; then padding up to size bytes.
-func (b *book) content(seq int64, due time.Time, size int) string {
-	s := fmt.Sprintf("%s%d:%d:", b.marker, seq, due.Sub(b.base))
-	if pad := size - len(s); pad > 0 {
-		s += string(bytes.Repeat([]byte("x"), pad))
-	}
-	return s
+	in[text] += n
 }
 
 // arrived takes what a connection received. It is true if that was a message of ours. The latency runs from when the
-// message was due, not from when it was sent.
-func (b *book) arrived(conn int, w *window, payload []byte, now time.Time) bool {
+// message was due, not from when it was sent. kernel is when the kernel had it, zero where that is not known.
+func (b *book) arrived(s *seen, payload []byte, read, kernel int64) bool {
 	i := bytes.Index(payload, b.marker)
 	if i < 0 {
 		return false
 	}
-	seq, due, ok := parse(payload[i+len(b.marker):])
-	if !ok {
+	m, ok := parse(payload[i+len(b.marker):])
+	if !ok || s.joined == 0 || m.at < s.joined { // not promised to it: published before it had joined
 		return true
 	}
-	m := b.message(seq)
-	switch {
-	case m == nil: // not a number we gave
-	case seq < w.first: // published before this connection had joined: nobody promised it
-	case !w.fresh(seq):
-		b.duplicates.Add(1)
-	default:
-		m.got.Add(1)
-		b.delivery.add(conn, now.Sub(b.base.Add(due)))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first, reordered := s.fresh(int32(m.seq))
+	if !first {
+		b.t.Duplicated++
+		return true
+	}
+	if reordered {
+		b.t.Reordered++
+	}
+	b.got[int32(m.seq)]++
+	record(b.delivery, time.Duration(read-m.due))
+	if kernel != 0 {
+		record(b.arrival, time.Duration(kernel-m.due))
+		record(b.lag, time.Duration(read-kernel))
 	}
 	return true
 }
 
-func (b *book) message(seq int64) *message {
-	if seq < 0 || seq >= capacity {
-		return nil
-	}
-	p := b.pages[seq/1024].Load()
-	if p == nil {
-		return nil
-	}
-	return &p[seq%1024]
-}
-
-// parse reads "<seq>:<due>:".
-func parse(s []byte) (seq int64, due time.Duration, ok bool) {
-	a, rest, ok1 := bytes.Cut(s, []byte(":"))
-	d, _, ok2 := bytes.Cut(rest, []byte(":"))
-	seq, err1 := strconv.ParseInt(string(a), 10, 64)
-	ns, err2 := strconv.ParseInt(string(d), 10, 64)
-	return seq, time.Duration(ns), ok1 && ok2 && err1 == nil && err2 == nil
-}
-
-// settled counts over the messages that the target accepted; one it refused promises nothing to anybody.
-func (b *book) settled() (expected, got int64) {
-	b.mu.Lock()
-	n := b.next
-	b.mu.Unlock()
-	for seq := range n {
-		if m := b.message(seq); m.accepted.Load() {
-			expected += m.expected.Load()
-			got += m.got.Load()
-		}
-	}
-	return expected, got
-}
-
-// held is how many connections are open now, and how many were at most.
-func (b *book) held() (open, peak int) {
+// tally takes everything since the last one.
+func (b *book) tally() tally {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.open, b.peak
+	t := b.t
+	t.Upto, t.First, t.Ramped = b.clock.now(), b.first, b.untried == 0
+	for seq, n := range b.got {
+		t.Got = append(t.Got, [2]int64{int64(seq), n})
+	}
+	clear(b.got)
+	t.Delivery, t.Arrival, t.Lag, t.Connecting = emptied(b.delivery), emptied(b.arrival), emptied(b.lag), emptied(b.connects)
+	t.Errors, b.errors = b.errors, map[string]int{}
+	b.t = tally{Open: b.open}
+	return t
+}
+
+// label is what a message carries, besides the marker: its number, and when it was due and published.
+type label struct{ seq, due, at int64 }
+
+// parse reads "<seq>:<due>:<at>:".
+func parse(s []byte) (label, bool) {
+	var n [3]int64
+	for i := range n {
+		field, rest, ok := bytes.Cut(s, []byte(":"))
+		v, err := strconv.ParseInt(string(field), 10, 64)
+		if !ok || err != nil {
+			return label{}, false
+		}
+		n[i], s = v, rest
+	}
+	return label{n[0], n[1], n[2]}, n[0] >= 0 && n[0] < capacity
 }

@@ -7,22 +7,15 @@ import (
 )
 
 // engine opens connections and holds them; it tells the book everything that happens to them.
-// Goroutines over gobwas/ws are one; a raw epoll loop can be another.
 type engine interface {
 	name() string
 	// hold opens the plan's connections along its ramp, keeps every one open (reconnecting) until ctx ends, and
-	// returns when all are closed. It calls book.tried once for each connection, after its first attempt.
-	hold(ctx context.Context, p plan, b *book)
-}
-
-// plan is what an engine is to hold.
-type plan struct {
-	connections int
-	targets     []string
-	path        string
-	topic       string // subscribed to after the handshake; empty: nothing to subscribe to
-	ramp        time.Duration
-	tokens      tokens
+	// returns when all are closed.
+	hold(ctx context.Context, p plan, b *book) error
+	// cut resets all open connections at once; they come back by their backoff.
+	cut()
+	// remark is something about how it ran, for the record; empty when there is nothing to say.
+	remark() string
 }
 
 // tokens gives the shared bearer token; empty when the target wants none.

@@ -2,12 +2,15 @@ package load
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
-	"strings"
+	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 )
 
 const (
@@ -24,15 +27,18 @@ const (
 	receiveBuffer = 32 << 10
 )
 
-// goroutines is the engine with one goroutine per connection over gobwas/ws: portable, some 5 KiB a connection.
+// goroutines is the engine with one goroutine per connection over gobwas/ws: TLS and compression, some 5 KiB a connection
+// in the clear and some 40 KiB over TLS.
 type goroutines struct {
 	plan    plan
 	book    *book
+	seen    []seen
 	buffers sync.Pool
 	dialing chan struct{}
 
 	mu    sync.Mutex
 	conns []net.Conn // by connection number; nil while it is not open
+	cuts  []bool     // by connection number: we reset it
 	ended bool
 }
 
@@ -42,17 +48,21 @@ func newGoroutines() *goroutines {
 
 func (e *goroutines) name() string { return "goroutine per connection (gobwas/ws)" }
 
+func (e *goroutines) remark() string { return "" }
+
 // hold implements engine.
-func (e *goroutines) hold(ctx context.Context, p plan, b *book) {
-	e.plan, e.book, e.conns = p, b, make([]net.Conn, p.connections)
+func (e *goroutines) hold(ctx context.Context, p plan, b *book) error {
+	e.plan, e.book, e.seen = p, b, make([]seen, p.count)
+	e.mu.Lock()
+	e.conns, e.cuts = make([]net.Conn, p.count), make([]bool, p.count)
+	e.mu.Unlock()
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(ended); e.goodbye() })
 	var all sync.WaitGroup
 	start := time.Now()
-	for i := range p.connections {
-		if !pause(ctx, start.Add(p.ramp*time.Duration(i)/time.Duration(p.connections))) {
-			b.tried() // never will be: whoever waits for the ramp is to wait no more
-			continue
+	for i := range p.count {
+		if !pause(ctx, start.Add(p.Ramp.D()*time.Duration(i)/time.Duration(p.count))) {
+			break
 		}
 		all.Go(func() { e.keep(ctx, i) })
 	}
@@ -60,31 +70,24 @@ func (e *goroutines) hold(ctx context.Context, p plan, b *book) {
 	if !stop() {
 		<-ended
 	}
+	return nil
 }
 
 // keep holds connection i until ctx ends, opening it again whenever it fails or is dropped.
 func (e *goroutines) keep(ctx context.Context, i int) {
-	tries, dropped := 0, false
-	settle := sync.OnceFunc(e.book.tried)
-	defer settle()
+	tries, s := 0, &e.seen[i]
 	for {
 		began := time.Now()
-		joined, err := e.once(ctx, i, func() {
-			settle()
-			if dropped {
-				e.book.reconnects.Add(1)
-			}
-		})
+		err := e.once(ctx, i)
+		joined := s.joined != 0
 		if ctx.Err() != nil {
 			return
 		}
 		if joined {
-			e.book.dropped(err)
-			dropped = true
+			e.book.ended(s, err, e.wasCut(i))
 		} else {
-			e.book.failed(err)
+			e.book.failed(s, err)
 		}
-		settle()
 		if joined && time.Since(began) > settledAfter {
 			tries = 0
 		}
@@ -95,33 +98,31 @@ func (e *goroutines) keep(ctx context.Context, i int) {
 	}
 }
 
-// once opens connection i and reads until it ends; joined is called when it is open and subscribed.
-func (e *goroutines) once(ctx context.Context, i int, joined func()) (bool, error) {
+// once opens connection i and reads until it ends.
+func (e *goroutines) once(ctx context.Context, i int) error {
 	began := time.Now()
-	conn, early, err := e.dialAside(ctx, e.plan.targets[i%len(e.plan.targets)])
+	conn, early, err := e.dialAside(ctx, e.plan.Targets[(e.plan.first+i)%len(e.plan.Targets)])
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is left to say to it
 	e.register(i, conn)
 	defer e.register(i, nil)
-	in, err := newInbox(conn, &e.buffers)
+	in, err := newInbox(conn, &e.buffers, e.plan.Compress)
 	if err != nil {
-		return false, err
+		return err
 	}
-	m := &member{conn: conn, id: i, book: e.book, began: began, joined: joined}
-	if err = m.subscribe(e.plan.topic); err == nil && len(early) > 0 {
+	m := &member{conn: conn, book: e.book, began: began, seen: &e.seen[i]}
+	if err = m.subscribe(e.plan.topic()); err == nil && len(early) > 0 {
 		err = in.feed(early, m.handle)
 	}
 	for err == nil {
 		err = in.read(m.handle)
 	}
-	if m.open {
-		e.book.left()
-	} else if timedOut(err) {
+	if m.seen.joined == 0 && timedOut(err) {
 		err = errUnconfirmed
 	}
-	return m.open, err
+	return err
 }
 
 // dialAside dials on a goroutine of its own and waits for it: a handshake needs a stack several times that of holding,
@@ -148,8 +149,11 @@ func (e *goroutines) dial(ctx context.Context, target string) (net.Conn, []byte,
 	if err != nil {
 		return nil, nil, tokenError{err}
 	}
-	d := ws.Dialer{Timeout: handshakeTimeout, ReadBufferSize: 1024, WriteBufferSize: 1024, NetDial: dialTCP}
-	conn, br, _, err := d.Dial(ctx, "ws://"+target+withToken(e.plan.path, token))
+	d := ws.Dialer{Timeout: handshakeTimeout, ReadBufferSize: 1024, WriteBufferSize: 1024, NetDial: e.dialTCP, TLSConfig: e.plan.secure}
+	if e.plan.Compress {
+		d.Extensions = []httphead.Option{wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}.Option()}
+	}
+	conn, br, _, err := d.Dial(ctx, e.plan.scheme()+"://"+target+withToken(e.plan.Path, token))
 	if err != nil {
 		if unauthorised(err) {
 			e.plan.tokens.refused(token)
@@ -166,8 +170,8 @@ func (e *goroutines) dial(ctx context.Context, target string) (net.Conn, []byte,
 }
 
 // dialTCP notices a peer that vanished (a cut network sends no end) within half a minute.
-func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
+func (e *goroutines) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{LocalAddr: e.source(), KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	c, err := d.DialContext(ctx, network, addr)
 	if t, ok := c.(*net.TCPConn); ok && err == nil {
 		_ = t.SetReadBuffer(receiveBuffer) // smaller memory, not a condition
@@ -175,15 +179,38 @@ func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c, err
 }
 
-func withToken(path, token string) string {
-	if token == "" {
-		return path
+// source is the address to connect from; nil: the kernel's choice.
+func (e *goroutines) source() net.Addr {
+	if len(e.plan.sources) == 0 {
+		return nil
 	}
-	sep := "?"
-	if strings.Contains(path, "?") {
-		sep = "&"
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(e.plan.sources[rand.IntN(len(e.plan.sources))], 0))
+}
+
+// cut implements engine.
+func (e *goroutines) cut() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, c := range e.conns {
+		if c == nil || e.ended {
+			continue
+		}
+		e.cuts[i] = true
+		if t, ok := c.(*net.TCPConn); ok {
+			_ = t.SetLinger(0)
+		}
+		_ = c.SetDeadline(time.Now()) // a TLS connection would say goodbye first, and wait for it
+		_ = c.Close()
 	}
-	return path + sep + "token=" + token
+}
+
+// wasCut tells, once, whether connection i was reset by us.
+func (e *goroutines) wasCut(i int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	cut := e.cuts[i]
+	e.cuts[i] = false
+	return cut
 }
 
 // register keeps the open connection for goodbye; one that opens after it is closed at once.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,17 +15,22 @@ const (
 	lagLimit = 50 * time.Millisecond // p99 of its own lateness
 	cpuLimit = 0.9                   // of its cores, over a second
 	lagEvery = 20 * time.Millisecond
+	// p99 of what a message waits in our own sockets: a quarter of the delivery bound that is usual, one second.
+	readingLimit = 250 * time.Millisecond
 	// reserve of files for everything that is not a connection.
 	reserve = 64
 )
 
 // limits counts what the generator itself lacked.
 type limits struct {
-	sockets atomic.Int64 // attempts that failed for want of files, ports or memory
-	tokens  atomic.Int64 // attempts that failed because the target does not accept our token
-	nofile  uint64       // files that this process may open
-	seconds int          // measured
-	busy    int          // of them, with the CPU used up
+	sockets int64  // attempts that failed for want of files, ports or memory
+	tokens  int64  // attempts that failed because the target does not accept our token
+	nofile  uint64 // files that this process may open
+	seconds int    // measured
+	busy    int    // of them, with the CPU used up
+	threads int    // of them, with the thread of one share used up
+	lost    int    // shares whose process ended before its time
+	crowded string // too many connections for each pair of addresses
 }
 
 // raiseFiles raises the soft limit of open files to the hard one and returns it.
@@ -66,6 +70,21 @@ func rss() int64 {
 	return resident * int64(os.Getpagesize())
 }
 
+// pss is this process's share of memory in bytes, pages that several processes share divided by them; 0 when not known.
+func pss() int64 {
+	b, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	return 0
+}
+
 // watchLag measures how late this process is woken, on an absolute schedule, until ctx ends.
 func watchLag(ctx context.Context, lag *timing) {
 	due := time.Now()
@@ -83,16 +102,16 @@ func watchLag(ctx context.Context, lag *timing) {
 }
 
 // saturated says, in words, what the generator could not do; empty when it kept up.
-func (l *limits) saturated(connections int, lag, late time.Duration) string {
+func (l *limits) saturated(lag, late, reading time.Duration) string {
 	var out []string
 	say := func(format string, v ...any) { out = append(out, fmt.Sprintf(format, v...)) }
-	if l.nofile > 0 && uint64(connections)+reserve > l.nofile {
-		say("this process may open %d files, too few for %d connections", l.nofile, connections)
+	if l.lost > 0 {
+		say("%d of its processes ended before their time", l.lost)
 	}
-	if n := l.sockets.Load(); n > 0 {
+	if n := l.sockets; n > 0 {
 		say("%d attempts to connect failed for want of files, ports or memory of the generator", n)
 	}
-	if n := l.tokens.Load(); n > 0 {
+	if n := l.tokens; n > 0 {
 		say("%d attempts to connect failed because the target did not accept the generator's token", n)
 	}
 	if lag > lagLimit {
@@ -100,6 +119,15 @@ func (l *limits) saturated(connections int, lag, late time.Duration) string {
 	}
 	if late > lagLimit {
 		say("published up to %s behind schedule (p99)", late.Round(time.Millisecond))
+	}
+	if reading > readingLimit {
+		say("messages waited up to %s in its sockets (p99)", reading.Round(time.Millisecond))
+	}
+	if l.crowded != "" && l.sockets > 0 {
+		say("%s", l.crowded)
+	}
+	if l.threads > 0 {
+		say("a receive loop used up its core in %d s", l.threads)
 	}
 	if l.busy > 0 {
 		say("used up its CPU (%d cores) in %d of %d s", runtime.GOMAXPROCS(0), l.busy, l.seconds)

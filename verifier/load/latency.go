@@ -9,65 +9,56 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 )
 
-// latencies is a histogram that many goroutines write: in shards, so that they do not queue for one lock, with a
-// second histogram in each for the second that runs.
-type latencies struct {
-	shards [4]shard
-}
-
-type shard struct {
-	mu     sync.Mutex
-	total  *hdrhistogram.Histogram
-	window *hdrhistogram.Histogram
-}
-
 // Latencies are kept in microseconds, to three digits, the longest ten minutes.
-const longest = int64(10 * time.Minute / time.Microsecond)
+const (
+	longest = int64(10 * time.Minute / time.Microsecond)
+	digits  = 3
+)
 
-func newHistogram(digits int) *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, digits) }
-
-func newLatencies() *latencies {
-	var l latencies
-	for i := range l.shards {
-		l.shards[i].total, l.shards[i].window = newHistogram(3), newHistogram(2)
-	}
-	return &l
-}
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, digits) }
 
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), longest)) // within range by construction
 }
 
-func (l *latencies) add(conn int, d time.Duration) {
-	s := &l.shards[conn%len(l.shards)]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	record(s.total, d)
-	record(s.window, d)
+// counts are a histogram's cells, to add up what several processes counted without losing resolution: all histograms here
+// have the same cells.
+type counts []int64
+
+// cells are the counts that are not zero, as index and count, which is how they travel.
+type cells [][2]int64
+
+// emptied takes what h has and empties it.
+func emptied(h *hdrhistogram.Histogram) cells {
+	if h.TotalCount() == 0 {
+		return nil
+	}
+	var out cells
+	for i, n := range h.Export().Counts {
+		if n > 0 {
+			out = append(out, [2]int64{int64(i), n})
+		}
+	}
+	h.Reset()
+	return out
 }
 
-// second returns how many were recorded since the last call, and their p95.
-func (l *latencies) second() (n int64, p95 drills.Duration) {
-	sum := newHistogram(2)
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		sum.Merge(s.window)
-		s.window.Reset()
-		s.mu.Unlock()
+func (c *counts) add(more cells) {
+	if *c == nil {
+		*c = make(counts, len(newHistogram().Export().Counts))
 	}
-	return sum.TotalCount(), at(sum, 95)
+	for _, x := range more {
+		if x[0] >= 0 && x[0] < int64(len(*c)) {
+			(*c)[x[0]] += x[1]
+		}
+	}
 }
 
-func (l *latencies) all() *hdrhistogram.Histogram {
-	sum := newHistogram(3)
-	for i := range l.shards {
-		s := &l.shards[i]
-		s.mu.Lock()
-		sum.Merge(s.total)
-		s.mu.Unlock()
+func (c counts) histogram() *hdrhistogram.Histogram {
+	if c == nil {
+		return newHistogram()
 	}
-	return sum
+	return hdrhistogram.Import(&hdrhistogram.Snapshot{LowestTrackableValue: 1, HighestTrackableValue: longest, SignificantFigures: digits, Counts: c})
 }
 
 // at is a percentile as a duration; zero when nothing was recorded.
@@ -81,7 +72,7 @@ type timing struct {
 	h  *hdrhistogram.Histogram
 }
 
-func newTiming() *timing { return &timing{h: newHistogram(3)} }
+func newTiming() *timing { return &timing{h: newHistogram()} }
 
 func (t *timing) add(d time.Duration) {
 	t.mu.Lock()

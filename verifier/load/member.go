@@ -10,45 +10,76 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// member is one connection in the conversation that the target's clients have: subscribe, be confirmed, receive,
-// answer pings of both kinds.
-type member struct {
-	conn   net.Conn
-	id     int
-	book   *book
-	began  time.Time // of the attempt to connect
-	joined func()
-	open   bool // open and subscribed
-	seen   window
-}
+// The conversation that the target's clients have: subscribe, be confirmed, receive, answer the application's pings.
 
-// event is what a client sends and, of what it gets, all that matters here.
+// event is what a client sends.
 type event struct {
 	Type string `json:"event_type"`
 	Data any    `json:"data"`
 }
 
+func subscription(topic string) []byte {
+	b, _ := json.Marshal(event{Type: "subscribe", Data: map[string][]string{"events": {topic}}}) // cannot fail
+	return b
+}
+
+func pongMessage() []byte {
+	b, _ := json.Marshal(event{Type: "pong", Data: struct{}{}}) // cannot fail
+	return b
+}
+
+// said is what a message that is none of ours means.
+type said int
+
+const (
+	nothing said = iota
+	answerPong
+	subscribed
+	refused
+)
+
+// read understands a message that is none of ours: the acknowledgement, the confirmation, pings of the application.
+func read(payload []byte, joined bool) said {
+	var e struct {
+		Type string `json:"event_type"`
+	}
+	_ = json.Unmarshal(payload, &e) // what is not JSON has no type and is let pass
+	switch {
+	case e.Type == "ping":
+		return answerPong
+	case joined || e.Type == "connection_ack":
+		return nothing
+	case e.Type == "error":
+		return refused
+	}
+	return subscribed
+}
+
+func refusal(payload []byte) error { return fmt.Errorf("subscription refused: %.200s", payload) }
+
+// member is one connection of the library engine.
+type member struct {
+	conn  net.Conn
+	book  *book
+	began time.Time // of the attempt to connect
+	seen  *seen
+}
+
 // subscribe asks for the topic; without one the connection has joined by being open.
 func (m *member) subscribe(topic string) error {
 	if topic == "" {
-		m.join()
+		m.book.joined(m.seen, time.Since(m.began))
 		return nil
 	}
 	if err := m.conn.SetReadDeadline(time.Now().Add(confirmTimeout)); err != nil {
 		return err
 	}
-	return m.send(event{Type: "subscribe", Data: map[string][]string{"events": {topic}}})
-}
-
-func (m *member) join() {
-	m.open = true
-	m.seen = newWindow(m.book.joined(time.Since(m.began)))
-	m.joined()
+	return m.write(ws.NewTextFrame(subscription(topic)))
 }
 
 // handle takes one message or control frame.
 func (m *member) handle(op ws.OpCode, payload []byte) error {
-	now := time.Now()
+	now := m.book.clock.now()
 	switch op {
 	case ws.OpPing:
 		return m.write(ws.NewPongFrame(bytes.Clone(payload)))
@@ -59,42 +90,25 @@ func (m *member) handle(op ws.OpCode, payload []byte) error {
 		_ = m.write(ws.NewCloseFrame(bytes.Clone(payload))) // a courtesy: the peer may be gone
 		return closedError{code, text}
 	}
-	if m.open && m.book.arrived(m.id, &m.seen, payload, now) {
+	joined := m.seen.joined != 0
+	if joined && m.book.arrived(m.seen, payload, now, 0) {
 		return nil
 	}
 	if bytes.Contains(payload, m.book.marker) {
 		return nil // sent after the target subscribed us and before it told us
 	}
-	return m.talk(payload)
-}
-
-// talk answers what is no message of ours: the acknowledgement, the confirmation, pings of the application.
-func (m *member) talk(payload []byte) error {
-	var e struct {
-		Type string `json:"event_type"`
+	switch read(payload, joined) {
+	case answerPong:
+		return m.write(ws.NewTextFrame(pongMessage()))
+	case subscribed:
+		if err := m.conn.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+		m.book.joined(m.seen, time.Since(m.began))
+	case refused:
+		return refusal(payload)
 	}
-	_ = json.Unmarshal(payload, &e) // what is not JSON has no type and is let pass
-	switch {
-	case e.Type == "ping":
-		return m.send(event{Type: "pong", Data: struct{}{}})
-	case m.open || e.Type == "connection_ack":
-		return nil
-	case e.Type == "error":
-		return fmt.Errorf("subscription refused: %.200s", payload)
-	}
-	if err := m.conn.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
-	m.join()
 	return nil
-}
-
-func (m *member) send(e event) error {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	return m.write(ws.NewTextFrame(b))
 }
 
 func (m *member) write(f ws.Frame) error {

@@ -22,13 +22,13 @@ const (
 
 // publisher posts numbered messages on an absolute schedule, whether or not earlier ones are answered.
 type publisher struct {
-	spec   Publish
-	book   *book
-	tokens tokens
-	client *http.Client
-	late   *timing // own lateness: dispatched after due
-	sent   atomic.Int64
-	failed atomic.Int64
+	spec    Publish
+	account *account
+	tokens  tokens
+	client  *http.Client
+	late    *timing // own lateness: dispatched after due
+	sent    atomic.Int64
+	failed  atomic.Int64
 }
 
 // run publishes until ctx ends; then it waits for the answers that are still out, at most for patience.
@@ -49,15 +49,15 @@ func (p *publisher) run(ctx context.Context, patience time.Duration) {
 			return
 		}
 		p.late.add(time.Since(due))
-		seq, m := p.book.publish()
-		if m == nil {
-			p.book.note(fmt.Sprintf("publish: %d messages are the most in one run", capacity))
+		seq, at, ok := p.account.publish()
+		if !ok {
+			p.account.note(fmt.Sprintf("publish: %d messages are the most in one run", capacity))
 			return
 		}
 		p.sent.Add(1)
 		select {
 		case slots <- struct{}{}:
-			out.Go(func() { p.post(posts, seq, m, due); <-slots })
+			out.Go(func() { p.post(posts, seq, at, due); <-slots })
 		default:
 			p.fail(fmt.Sprintf("more than %d unanswered", unanswered))
 		}
@@ -66,18 +66,18 @@ func (p *publisher) run(ctx context.Context, patience time.Duration) {
 
 func (p *publisher) fail(why string) {
 	p.failed.Add(1)
-	p.book.note("publish: " + why)
+	p.account.note("publish: " + why)
 }
 
-func (p *publisher) post(ctx context.Context, seq int64, m *message, due time.Time) {
-	if err := p.try(ctx, seq, due); err != nil {
+func (p *publisher) post(ctx context.Context, seq, at int64, due time.Time) {
+	if err := p.try(ctx, seq, at, due); err != nil {
 		p.fail(reason(err))
 		return
 	}
-	m.accepted.Store(true)
+	p.account.accepted(seq)
 }
 
-func (p *publisher) try(ctx context.Context, seq int64, due time.Time) error {
+func (p *publisher) try(ctx context.Context, seq, at int64, due time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	token, err := p.tokens.get(ctx)
@@ -88,7 +88,7 @@ func (p *publisher) try(ctx context.Context, seq int64, due time.Time) error {
 	if size == 0 {
 		size = defaultSize
 	}
-	msg := map[string]string{"title": "simulacro load", "content": p.book.content(seq, due, size), "level": "info"}
+	msg := map[string]string{"title": "simulacro load", "content": p.account.content(seq, p.account.clock.of(due), at, size), "level": "info"}
 	if p.spec.Topic != "" {
 		msg["topic"] = p.spec.Topic
 	}

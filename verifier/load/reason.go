@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/gobwas/ws"
+
+	"github.com/eevans-d/simulacro/verifier/load/epoll"
 )
 
 var errUnconfirmed = errors.New("the subscription was not confirmed in time")
@@ -41,8 +43,21 @@ func ours(err error) bool {
 
 // unauthorised tells whether the target did not accept our token, which says nothing about what it can carry.
 func unauthorised(err error) bool {
-	var status ws.StatusError
-	return errors.As(err, &status) && (status == 401 || status == 403)
+	status := statusOf(err)
+	return status == 401 || status == 403
+}
+
+// statusOf is the status that a handshake was answered with; zero when it is about something else.
+func statusOf(err error) int {
+	var library ws.StatusError
+	var raw epoll.StatusError
+	switch {
+	case errors.As(err, &library):
+		return int(library)
+	case errors.As(err, &raw):
+		return int(raw)
+	}
+	return 0
 }
 
 func timedOut(err error) bool {
@@ -52,19 +67,24 @@ func timedOut(err error) bool {
 
 // reason says an error without addresses and ports, so that equal causes are counted together.
 func reason(err error) string {
-	var status ws.StatusError
 	var closed closedError
+	var bye epoll.CloseError
+	var broken epoll.ProtocolError
 	var errno syscall.Errno
 	switch {
-	case errors.As(err, &status):
-		return fmt.Sprintf("handshake answered %d", int(status))
+	case statusOf(err) != 0:
+		return fmt.Sprintf("handshake answered %d", statusOf(err))
 	case errors.As(err, &closed):
 		return closed.Error()
+	case errors.As(err, &bye):
+		return bye.Error()
+	case errors.As(err, &broken):
+		return broken.Error()
 	case errors.As(err, &errno):
 		return errno.Error()
 	case timedOut(err):
 		return "timeout"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, epoll.ErrEOF):
 		return "closed without a word"
 	}
 	var dns *net.DNSError

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/gobwas/ws/wsutil"
 )
 
@@ -25,6 +26,8 @@ type target struct {
 	delay       time.Duration // before a message is delivered
 	failPublish bool          // answered 500
 	forget      bool          // never confirms a subscription
+	secure      bool          // speaks TLS
+	deflate     bool          // compresses what it sends
 
 	mu        sync.Mutex
 	conns     map[net.Conn]bool // value: subscribed
@@ -48,7 +51,12 @@ func newTarget(t *testing.T, change func(*target)) *target {
 	mux.HandleFunc("POST /auth/login", s.login)
 	mux.HandleFunc("GET /ws/connect", s.connect)
 	mux.HandleFunc("POST /publish", s.publish)
-	s.Server = httptest.NewServer(mux)
+	s.Server = httptest.NewUnstartedServer(mux)
+	if s.secure {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
 	t.Cleanup(func() {
 		s.drop(1 << 30)
 		s.readers.Wait()
@@ -84,8 +92,16 @@ func (s *target) connect(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	conn, _, _, err := ws.UpgradeHTTP(r, w)
+	up := ws.HTTPUpgrader{}
+	if s.deflate {
+		up.Negotiate = (&wsflate.Extension{Parameters: wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}}).Negotiate
+	}
+	conn, _, shake, err := up.Upgrade(r, w)
 	if err != nil {
+		return
+	}
+	if s.deflate && len(shake.Extensions) == 0 {
+		_ = conn.Close() // nobody asked for compression
 		return
 	}
 	s.mu.Lock()
@@ -132,7 +148,11 @@ func (s *target) publish(w http.ResponseWriter, r *http.Request) {
 	s.published.Add(1)
 	time.Sleep(s.delay)
 	body, _ := json.Marshal(map[string]any{"event_type": "notification", "data": map[string]string{"content": in.Content}})
-	frame := ws.MustCompileFrame(ws.NewTextFrame(body))
+	f := ws.NewTextFrame(body)
+	if s.deflate {
+		f, _ = wsflate.CompressFrame(f)
+	}
+	frame := ws.MustCompileFrame(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

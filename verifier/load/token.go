@@ -57,6 +57,19 @@ func (s *session) get(ctx context.Context) (string, error) {
 	return token, nil
 }
 
+// prove logs in before anything is sent; a target that starts up gets a few tries.
+func (s *session) prove(ctx context.Context) error {
+	for try := 1; ; try++ {
+		_, err := s.get(ctx)
+		if err == nil {
+			return nil
+		}
+		if try == loginTries || !pause(ctx, time.Now().Add(loginPause)) {
+			return fmt.Errorf("login at the target failed %d times: %w", try, err)
+		}
+	}
+}
+
 // refused implements tokens. A target that refuses every token is asked for a new one twice a second at most.
 func (s *session) refused(token string) {
 	s.mu.Lock()

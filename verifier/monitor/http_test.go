@@ -26,6 +26,7 @@ type fake struct {
 	targets string // JSON of the active targets
 	instant map[string]string
 	ranges  map[string]string // by query: JSON of the matrix
+	series  map[string]string // by selector: JSON of the label sets
 	sink    string
 	user    atomic.Pointer[string]
 	asked   atomic.Int64
@@ -59,6 +60,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		ok(`{"resultType":"matrix","result":[%s]}`, m)
+	case "/api/v1/series":
+		ok(`[%s]`, f.series[r.Form.Get("match[]")])
 	case "/notifications":
 		_, _ = w.Write([]byte("[" + f.sink + "]"))
 	}

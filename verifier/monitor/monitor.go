@@ -20,6 +20,7 @@ type Config struct {
 	Dial       Dial                         // nil: ordinary dialing
 	Expand     func(string) (string, error) // resolves ${env:…} and ${file:…} in URLs and credentials; nil: as they are
 	Expect     *drills.Expect               // nil: no alert is expected
+	SeenBy     map[string]drills.SeenBy     // by component: what Prometheus is asked about it
 	Poll       time.Duration                // between two polls; default 250 ms
 	Log        *zap.Logger
 }

@@ -84,7 +84,17 @@ func (m *Monitor) Finish(ctx context.Context, t drills.Timing) ([]drills.Event, 
 		out = append(out, finding("monitoring-blind", drills.SeverityInfo,
 			"Prometheus could not say whether exporters and services agreed", err.Error()))
 	}
-	return append(out, evs...), nil
+	out = append(out, evs...)
+	return append(out, m.seen(ctx, seenWindow(t, time.Now()))...), nil
+}
+
+// seenWindow begins with the settle window: that a component was up before the fault has to be seen as well.
+func seenWindow(t drills.Timing, now time.Time) drills.Interval {
+	w := runWindow(t, now)
+	if !t.Steady.From.IsZero() && t.Steady.From.Before(w.From) {
+		w.From = t.Steady.From
+	}
+	return w
 }
 
 // runWindow is the time in which a fault may have shown in Prometheus: from T0 (or the opening) until now.

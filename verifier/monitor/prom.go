@@ -32,6 +32,7 @@ type target struct {
 	Health         string            `json:"health"`
 	LastError      string            `json:"lastError"`
 	ScrapeInterval model.Duration    `json:"scrapeInterval"`
+	ScrapeTimeout  model.Duration    `json:"scrapeTimeout"`
 }
 
 // targets reads the active targets itself: the library's type has no scrape interval.

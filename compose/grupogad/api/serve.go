@@ -81,10 +81,12 @@ func wire(ctx context.Context, c config, log *zap.Logger) (*app, error) {
 		Heartbeat: c.Heartbeat, Register: labelled, Log: log.Named("hub"),
 	})
 	a.sub = bus.NewSubscriber(a.follower, a.hub.Relay, c.Defects, labelled, log.Named("subscriber"))
+	on := func(n defects.Name) func() bool { return func() bool { return c.Defects.On(n) } }
 	circuit := func(name string) *breaker.Breaker {
 		return breaker.New(name, breaker.Options{
 			OpenFor: c.BreakerOpen, Register: labelled,
-			CountClient: func() bool { return c.Defects.On(defects.BreakerCounts4xx) },
+			CountClient: on(defects.BreakerCounts4xx), Disabled: on(defects.BreakerDisabled),
+			NeverCloses: on(defects.BreakerNeverCloses), NoHalfOpen: on(defects.BreakerNoHalfOpen),
 		})
 	}
 	a.server = server.New(server.Deps{

@@ -10,10 +10,11 @@ health_lines() {
     "${ids[@]}" 2>/dev/null | LC_ALL=C sort
 }
 
-# wait_healthy SECONDS: until every service is healthy, with a line that says what is still missing.
+# wait_healthy SECONDS: until every container that compose made is healthy, with a line that says what is still missing.
+# (`compose config --services` is no count of them: version 1 names services of profiles that were not asked for, too.)
 wait_healthy() {
   local start=$EPOCHREALTIME deadline=$((SECONDS + $1)) lines missing last="" total
-  total=$(dc config --services 2>/dev/null | wc -l)
+  total=$(containers -a | wc -l)
   while :; do
     lines=$(health_lines)
     missing=$(awk '!($2 == "running" && $3 == "healthy") { print $1 }' <<<"$lines" | paste -sd' ')

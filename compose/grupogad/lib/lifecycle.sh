@@ -52,6 +52,35 @@ compose_up() {
   die $EXIT_FAILED "$(compose_name) up failed" "the whole output is in ${log#"$PWD"/}"
 }
 
+# cmd_api starts or stops the instances beyond the two that are always there.
+cmd_api() {
+  local n=${1:-} more=() fewer=() i
+  [[ $# == 1 && $n =~ ^[2-5]$ ]] || die $EXIT_USAGE "how many instances?" "stack api N, with N from 2 to 5"
+  check_engine
+  find_compose
+  [[ -n $(container_of api-1) ]] || die $EXIT_FAILED "project $GAD_PROJECT is not running" "start it first: compose/grupogad/stack up"
+  export_secrets
+  for i in 3 4 5; do if ((i <= n)); then more+=("api-$i"); else fewer+=("api-$i"); fi; done
+  ((${#more[@]} == 0)) || dc --profile more up -d --no-deps "${more[@]}" >/dev/null 2>&1 ||
+    die $EXIT_FAILED "$(compose_name) could not start ${more[*]}" "try it by hand: $0 logs ${more[0]}"
+  for i in "${fewer[@]}"; do
+    mapfile -t ids < <(containers -a --filter "label=com.docker.compose.service=$i")
+    ((${#ids[@]} == 0)) || docker rm -f "${ids[@]}" >/dev/null
+  done
+  wait_api "$n"
+}
+
+wait_api() { # N
+  local i deadline=$((SECONDS + 60))
+  for ((i = 1; i <= $1; i++)); do
+    until [[ $(health_lines) == *"api-$i running healthy"* ]]; do
+      ((SECONDS < deadline)) || die $EXIT_FAILED "api-$i is not healthy after 60 s" "look at: $0 logs api-$i"
+      sleep 0.5
+    done
+  done
+  say "$1 instances of the API are healthy"
+}
+
 # cmd_down removes everything of the project: containers, network, volumes and its state with the secrets.
 cmd_down() {
   local paused

@@ -122,3 +122,68 @@ func expect(t *testing.T, reg *prometheus.Registry, state, rejected, opened floa
 		}
 	}
 }
+
+// TestDefects: each switch breaks one thing, and taking it back mends it.
+func TestDefects(t *testing.T) {
+	t.Parallel()
+	down := errors.New("down")
+	for name, tc := range map[string]struct {
+		option func(*breaker.Options, func() bool)
+		want   [3]string // after five failures; when its time is over and one call has failed; once the dependency is back
+		calls  float64   // let through, of 5 + 20 + 1 + 1
+	}{
+		"sound":        {func(*breaker.Options, func() bool) {}, [3]string{"open", "open", "closed"}, 7},
+		"disabled":     {func(o *breaker.Options, f func() bool) { o.Disabled = f }, [3]string{"closed", "closed", "closed"}, 27},
+		"never closes": {func(o *breaker.Options, f func() bool) { o.NeverCloses = f }, [3]string{"open", "open", "open"}, 5},
+		"no half-open": {func(o *breaker.Options, f func() bool) { o.NoHalfOpen = f }, [3]string{"open", "closed", "closed"}, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				reg, on := prometheus.NewRegistry(), true
+				o := breaker.Options{OpenFor: openFor, Register: reg}
+				tc.option(&o, func() bool { return on })
+				b := breaker.New("postgres", o)
+				var got [3]string
+				_ = try(b, down, breaker.FailuresToOpen)
+				got[0] = b.State()
+				_ = try(b, down, 20)
+				time.Sleep(openFor + time.Millisecond)
+				_ = try(b, down, 1)
+				got[1] = b.State()
+				time.Sleep(openFor + time.Millisecond)
+				_ = try(b, nil, 1)
+				got[2] = b.State()
+				if got != tc.want {
+					t.Errorf("states %v, want %v", got, tc.want)
+				}
+				if n := metricstest.Value(t, reg, "circuit_breaker_calls_total", "dependency=postgres"); n != tc.calls {
+					t.Errorf("%v calls, want %v", n, tc.calls)
+				}
+				on = false
+				time.Sleep(openFor + time.Millisecond)
+				if err := try(b, nil, 1); err != nil || b.State() != "closed" {
+					t.Errorf("without the defect: %v, %s", err, b.State())
+				}
+			})
+		})
+	}
+}
+
+func TestCallsAreCountedAndTimed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, reg := newBreaker(false)
+		slow := func(err error) func(context.Context) error {
+			return func(context.Context) error { time.Sleep(2 * time.Second); return err }
+		}
+		_ = b.Do(t.Context(), slow(nil))
+		_ = b.Do(t.Context(), slow(errors.New("down")))
+		_ = b.Do(t.Context(), slow(apierr.New(http.StatusNotFound, "no such task")))
+		for name, want := range map[string]float64{"calls_total": 3, "failures_total": 1, "call_seconds_total": 6, "rejections_total": 0} {
+			if got := metricstest.Value(t, reg, "circuit_breaker_"+name, "dependency=postgres"); got != want {
+				t.Errorf("%s = %v, want %v", name, got, want)
+			}
+		}
+	})
+}

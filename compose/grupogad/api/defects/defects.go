@@ -22,13 +22,19 @@ const (
 	ReadinessLies Name = "readiness-lies"
 	// BreakerCounts4xx lets the clients' own mistakes open the circuit breaker.
 	BreakerCounts4xx Name = "breaker-counts-4xx"
+	// BreakerDisabled lets every call through, whatever the dependency does.
+	BreakerDisabled Name = "breaker-disabled"
+	// BreakerNeverCloses keeps a circuit breaker open once it is.
+	BreakerNeverCloses Name = "breaker-never-closes"
+	// BreakerNoHalfOpen closes a circuit breaker when its time is over, without a trial call (as the real system does).
+	BreakerNoHalfOpen Name = "breaker-no-half-open"
 	// RateLimit100 limits every client to 100 requests a minute.
 	RateLimit100 Name = "rate-limit-100"
 )
 
 // All lists every defect, in the order in which they are documented.
 func All() []Name {
-	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, RateLimit100}
+	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100}
 }
 
 // Set is the defects that are on. Its methods may be called from any goroutine.

@@ -14,4 +14,7 @@ CREATE SCHEMA gad AUTHORIZATION app;
 CREATE SCHEMA simulacro AUTHORIZATION simulacro;
 ALTER ROLE app IN DATABASE gad SET search_path = gad, public;
 ALTER ROLE simulacro IN DATABASE gad SET search_path = simulacro, public;
+-- Where a timeline began is only in the history files under pg_wal. Of the server's files this shows those of its own
+-- data folder, no others.
+GRANT EXECUTE ON FUNCTION pg_read_file(text) TO simulacro;
 SQL

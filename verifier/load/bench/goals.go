@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+)
+
+// goal is one table: what is to be reached, and how it is measured.
+type goal struct {
+	id    string // for --only
+	title string
+	goal  string // the figure to reach, in words
+	run   func(context.Context, env, *table) error
+}
+
+// env is what a goal needs to know of this run.
+type env struct {
+	short bool
+	self  string // this program, to run children
+}
+
+// goals lists everything, in the order of the document. A new engine adds a function in a file of its own and a line here.
+func goals() []goal {
+	return slices.Concat(httpGoals())
+}
+
+// children are the processes of a measurement, by name: generators and servers run apart, so that the CPU of each is its own.
+func children() map[string]func(context.Context, io.Reader, io.Writer) error {
+	return map[string]func(context.Context, io.Reader, io.Writer) error{
+		"http-server": httpServer,
+		"http-own":    httpOwn,
+		"http-vegeta": httpVegeta,
+	}
+}

@@ -1,0 +1,181 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eevans-d/simulacro/verifier/load/epoll"
+)
+
+// loops is the engine with a raw epoll loop.
+type loops struct {
+	mu   sync.Mutex
+	loop *epoll.Loop
+	note string
+}
+
+func (e *loops) name() string { return "epoll loop" }
+
+// window of handshakes in flight: a target's backlog is no place to measure its capacity.
+const window = 64
+
+// hold implements engine.
+func (e *loops) hold(ctx context.Context, p plan, b *book) error {
+	targets, err := resolve(ctx, p.Targets)
+	if err != nil {
+		return err
+	}
+	h := &voice{plan: p, book: b, conns: make([]seen, p.count)}
+	loop, err := epoll.New(epoll.Options{
+		Connections: p.count, First: p.first, Targets: targets, Hosts: p.Targets, Sources: p.sources, Path: h.path,
+		Ramp: p.Ramp.D(), Window: window, HandshakeTimeout: handshakeTimeout, Backoff: backoff, Settled: settledAfter,
+		ReceiveBuffer: receiveBuffer, Limit: largest, Goodbye: goodbyes, Realtime: p.Realtime,
+	}, h)
+	if err != nil {
+		return err
+	}
+	h.offset = b.clock.of(loop.Base())
+	fresh, stop := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	if err := h.renew(fresh); err != nil {
+		stop()
+		return err
+	}
+	keeper.Go(func() { h.keepFresh(fresh) })
+	e.mu.Lock()
+	e.loop = loop
+	e.mu.Unlock()
+	ran := make(chan error, 1)
+	go func() { ran <- loop.Run(ctx) }() // a goroutine of its own: it owns a thread
+	err = <-ran
+	stop()
+	keeper.Wait()
+	if why := loop.Unscheduled(); why != nil {
+		e.say(fmt.Sprintf("not under SCHED_FIFO: %v", why))
+	} else if p.Realtime {
+		e.say("receive loop under SCHED_FIFO")
+	}
+	return err
+}
+
+func (e *loops) say(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.note = text
+}
+
+// remark implements engine.
+func (e *loops) remark() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.note
+}
+
+// cut implements engine.
+func (e *loops) cut() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.loop != nil {
+		e.loop.Cut()
+	}
+}
+
+// voice speaks for all connections of a loop: subscribes, takes messages, answers the application's pings.
+type voice struct {
+	plan   plan
+	book   *book
+	conns  []seen
+	offset int64 // the loop's clock to the book's
+	token  atomic.Pointer[string]
+}
+
+// path implements epoll.Options: it must not block, so the token is kept fresh elsewhere.
+func (v *voice) path() string {
+	token := ""
+	if t := v.token.Load(); t != nil {
+		token = *t
+	}
+	return withToken(v.plan.Path, token)
+}
+
+func (v *voice) renew(ctx context.Context) error {
+	token, err := v.plan.tokens.get(ctx)
+	if err != nil {
+		return tokenError{err}
+	}
+	v.token.Store(&token)
+	return nil
+}
+
+// tokenEvery is how often the token is looked after; asking costs nothing while it is good.
+const tokenEvery = 200 * time.Millisecond
+
+func (v *voice) keepFresh(ctx context.Context) {
+	for pause(ctx, time.Now().Add(tokenEvery)) {
+		_ = v.renew(ctx) // the old one goes on being used; refusals are counted
+	}
+}
+
+// Opened implements epoll.Handler.
+func (v *voice) Opened(l *epoll.Loop, id int, began int64) {
+	topic := v.plan.topic()
+	if topic == "" {
+		v.book.joined(&v.conns[id], time.Duration(l.Now()-began))
+		return
+	}
+	l.Deadline(id, confirmTimeout)
+	_ = l.Send(id, subscription(topic)) // a socket that is gone says so itself
+}
+
+// Message implements epoll.Handler.
+func (v *voice) Message(l *epoll.Loop, id int, m epoll.Message) error {
+	s := &v.conns[id]
+	if s.joined != 0 {
+		kernel := m.Arrived
+		if kernel != 0 {
+			kernel += v.offset
+		}
+		if v.book.arrived(s, m.Payload, m.Read+v.offset, kernel) {
+			return nil
+		}
+	} else if bytes.Contains(m.Payload, v.book.marker) {
+		return nil // sent after the target subscribed us and before it told us
+	}
+	switch reply := read(m.Payload, s.joined != 0); reply {
+	case answerPong:
+		return l.Send(id, pongMessage())
+	case subscribed:
+		l.Deadline(id, 0)
+		v.book.joined(s, time.Duration(l.Now()-l.Began(id)))
+	case refused:
+		return refusal(m.Payload)
+	}
+	return nil
+}
+
+// Ended implements epoll.Handler.
+func (v *voice) Ended(id int, opened bool, err error) {
+	s := &v.conns[id]
+	if s.joined != 0 {
+		v.book.ended(s, err, errors.Is(err, epoll.ErrCut))
+		return
+	}
+	if opened && timedOut(err) {
+		err = errUnconfirmed
+	}
+	if errors.Is(err, epoll.ErrEOF) {
+		err = io.EOF
+	}
+	if unauthorised(err) {
+		if t := v.token.Load(); t != nil {
+			v.plan.tokens.refused(*t)
+		}
+	}
+	v.book.failed(s, err)
+}
