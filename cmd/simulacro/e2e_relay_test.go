@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,7 +206,8 @@ func relaySystem(t *testing.T, addr string) string {
 	}
 	text := strings.ReplaceAll(string(b), "${file:.state/", "${file:"+state+"/.state/")
 	begin := strings.Index(text, "  redis-pinned:")
-	end := begin + strings.Index(text[begin:], "  pg-app:")
+	next := regexp.MustCompile(`(?m)^  [a-z][a-z-]*:`).FindAllStringIndex(text[begin:], 2)
+	end := begin + next[1][0]
 	text = text[:begin] + `  redis-pinned:
     kind: redis
     from: {host: true}

@@ -96,12 +96,32 @@ cmd_down() {
 }
 
 sweep() {
-  local kind ids filter="label=com.docker.compose.project=$GAD_PROJECT"
+  local ids kind
   mapfile -t ids < <(containers -a)
   ((${#ids[@]} == 0)) || docker rm -fv "${ids[@]}" >/dev/null
-  for kind in network volume; do
-    mapfile -t ids < <(docker "$kind" ls -q --filter "$filter")
-    ((${#ids[@]} == 0)) || docker "$kind" rm "${ids[@]}" >/dev/null ||
-      die $EXIT_FAILED "a $kind of project $GAD_PROJECT is still in use" "see who uses it: docker $kind inspect ${ids[0]}"
+  for kind in network volume; do remove_all "$kind"; done
+}
+
+# remove_all waits: the engine lets go of the endpoints of dead containers some seconds late.
+remove_all() { # network|volume
+  local ids deadline=$((SECONDS + 30)) filter="label=com.docker.compose.project=$GAD_PROJECT"
+  while mapfile -t ids < <(docker "$1" ls -q --filter "$filter") && ((${#ids[@]} > 0)); do
+    docker "$1" rm "${ids[@]}" >/dev/null 2>&1 && continue
+    if ((SECONDS >= deadline)); then
+      [[ $1 != network ]] || say "still on it: $(endpoints "${ids[0]}")"
+      die $EXIT_FAILED "a $1 of project $GAD_PROJECT is still in use" "see who uses it: docker $1 inspect ${ids[0]}"
+    fi
+    [[ $1 != network ]] || disconnect_dead "${ids[0]}"
+    sleep 1
+  done
+}
+
+endpoints() { docker network inspect -f '{{range .Containers}}{{.Name}} {{end}}' "$1"; }
+
+# disconnect_dead frees the endpoints that name a container which no longer exists. A living one is somebody's, and stays.
+disconnect_dead() { # NETWORK
+  local name
+  for name in $(endpoints "$1"); do
+    docker container inspect "$name" >/dev/null 2>&1 || docker network disconnect -f "$1" "$name" >/dev/null 2>&1 || true
   done
 }
