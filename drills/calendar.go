@@ -30,7 +30,8 @@ type Entry struct {
 	Name      string       `json:"name" yaml:"name"`
 	Cron      string       `json:"cron" yaml:"cron"`
 	TimeZone  string       `json:"time-zone,omitempty" yaml:"time-zone"`
-	Drill     string       `json:"drill" yaml:"drill"`
+	Drill     string       `json:"drill,omitempty" yaml:"drill"`
+	Suite     string       `json:"suite,omitempty" yaml:"suite"`         // instead of one drill: all of a suite, one after the other
 	Component string       `json:"component,omitempty" yaml:"component"` // for generic drills
 	Profile   string       `json:"profile,omitempty" yaml:"profile"`
 	Missed    MissedPolicy `json:"missed,omitempty" yaml:"missed"` // default skip
@@ -52,3 +53,18 @@ type Slot struct {
 
 // ID is the slot's stable name.
 func (s Slot) ID() string { return s.Entry + "@" + s.Due.UTC().Format(time.RFC3339) }
+
+// Each is the entries of a suite's drills in the suite's order, all due when the entry is: the later ones begin late, so
+// they are run as long as they are no later than the entry's grace.
+func (e Entry) Each(s *Suite) []Entry {
+	var out []Entry
+	for _, x := range s.Drills {
+		one := e
+		one.Name, one.Drill, one.Component, one.Suite, one.Missed = e.Name+"-"+x.Drill, x.Drill, x.Component, "", RunOnce
+		if x.Component != "" {
+			one.Name += "-" + x.Component
+		}
+		out = append(out, one)
+	}
+	return out
+}

@@ -2,18 +2,20 @@ package drills
 
 // Drill is one scenario: what is believed, what is required, what is done, what must follow.
 type Drill struct {
-	Version        int             `json:"version" yaml:"version"`
-	Name           string          `json:"drill" yaml:"drill"`
-	Title          string          `json:"title" yaml:"title"`
-	Hypothesis     string          `json:"hypothesis" yaml:"hypothesis"`
-	Component      string          `json:"component" yaml:"component"`
-	Environments   []string        `json:"environments" yaml:"environments"`
-	Require        []Requirement   `json:"require,omitempty" yaml:"require"`
-	SteadyState    SteadyState     `json:"steady-state" yaml:"steady-state"`
-	Method         []Step          `json:"method" yaml:"method"`
-	Recovery       Recovery        `json:"recovery" yaml:"recovery"`
-	Expect         Expect          `json:"expect" yaml:"expect"`
-	StopConditions []StopCondition `json:"stop-conditions,omitempty" yaml:"stop-conditions"`
+	Version    int    `json:"version" yaml:"version"`
+	Name       string `json:"drill" yaml:"drill"`
+	Title      string `json:"title" yaml:"title"`
+	Hypothesis string `json:"hypothesis" yaml:"hypothesis"`
+	// Translations holds title and hypothesis in other languages, by ISO 639-1 code.
+	Translations   map[string]Wording `json:"translations,omitempty" yaml:"translations"`
+	Component      string             `json:"component" yaml:"component"`
+	Environments   []string           `json:"environments" yaml:"environments"`
+	Require        []Requirement      `json:"require,omitempty" yaml:"require"`
+	SteadyState    SteadyState        `json:"steady-state" yaml:"steady-state"`
+	Method         []Step             `json:"method" yaml:"method"`
+	Recovery       Recovery           `json:"recovery" yaml:"recovery"`
+	Expect         Expect             `json:"expect" yaml:"expect"`
+	StopConditions []StopCondition    `json:"stop-conditions,omitempty" yaml:"stop-conditions"`
 
 	File   string `json:"file" yaml:"-"`
 	Digest string `json:"digest" yaml:"-"` // sha256 of the file, hex

@@ -109,7 +109,7 @@ func TestBadInputTouchesNothing(t *testing.T) {
 	}{
 		{"unknown command", []string{"explode"}, 2, "unknown command"},
 		{"unknown flag", []string{"run", "--fast", "x"}, 2, "unknown flag"},
-		{"no drill", []string{"run"}, 2, "requires at least 1 arg"},
+		{"no drill", []string{"run"}, 2, "name a drill, or a suite"},
 		{"no system file", []string{"--system", "nowhere.yaml", "run", "x"}, 2, "nowhere.yaml"},
 		{"no such drill", []string{"--system", refSystem, "run", "no-such-drill"}, 2, "no-such-drill"},
 		{"no such profile", []string{"--system", refSystem, "--profile", "gold", "run", "redis-primary-kill"}, 2, "gold"},

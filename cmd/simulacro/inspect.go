@@ -30,6 +30,7 @@ func (a *app) validateCmd() *cobra.Command {
 			errs := []error{err}
 			if len(args) == 0 {
 				args = scenario.Names(sys, nil)
+				errs = append(errs, a.validateSuites(sys)...)
 			}
 			for _, ref := range args {
 				_, err := a.loadDrill(ref, component, sys)
@@ -78,12 +79,15 @@ func (a *app) listCmd() *cobra.Command {
 		names := scenario.Names(sys, catalog.Files())
 		kinds := experiments.All()
 		if a.asJSON {
-			a.json(map[string]any{"drills": names, "faults": kindInfos(kinds)})
+			a.json(map[string]any{"drills": names, "suites": scenario.SuiteNames(sys), "faults": kindInfos(kinds)})
 			return nil
 		}
 		a.printf("Drills\n")
 		for _, n := range names {
 			a.printf("  %-28s %s\n", n, a.titleOf(n, sys))
+		}
+		if err := a.printSuites(sys); err != nil {
+			return err
 		}
 		a.printf("\nFaults\n")
 		for _, k := range kindInfos(kinds) {
@@ -98,14 +102,14 @@ func (a *app) titleOf(name string, sys *drills.System) string {
 	if err != nil && sys != nil {
 		for _, c := range slices.Sorted(maps.Keys(sys.Components)) {
 			if d, err = a.loadDrill(name, c, sys); err == nil {
-				return d.Title + " (generic: --component)"
+				return d.TitleIn(a.language) + " (generic: --component)"
 			}
 		}
 	}
 	if err != nil {
 		return "(generic: needs a system file and --component)"
 	}
-	return d.Title
+	return d.TitleIn(a.language)
 }
 
 func kindInfos(kinds drills.Kinds) []drills.Info {

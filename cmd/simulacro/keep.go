@@ -54,8 +54,8 @@ func readSource(file string) ([]byte, error) {
 	return b, err
 }
 
-// printResults prints the table of all runs, or their records as JSON.
-func (a *app) printResults(results []result) {
+// printResults prints the table of all runs, or their records as JSON, and what did not begin.
+func (a *app) printResults(results []result, left []job) {
 	if a.asJSON {
 		out := []map[string]any{}
 		for _, r := range results {
@@ -64,6 +64,9 @@ func (a *app) printResults(results []result) {
 				m["error"] = r.err.Error()
 			}
 			out = append(out, m)
+		}
+		for _, j := range left {
+			out = append(out, map[string]any{"not_run": j.drill.Name, "exit": drills.ExitUnproven})
 		}
 		a.json(out)
 		return
@@ -80,4 +83,5 @@ func (a *app) printResults(results []result) {
 			a.printf("%s: our own failure: %v\n", r.record.Opened.Drill.Name, r.err)
 		}
 	}
+	a.printLeft(left)
 }

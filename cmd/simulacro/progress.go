@@ -34,7 +34,7 @@ func newProgress(a *app, j job, dir *journal.Run) *progress {
 		p.tty = term.IsTerminal(int(f.Fd()))
 	}
 	if !p.quiet {
-		a.printf("\n%s — %s\n  run %s\n", j.drill.Name, j.drill.Title, dir.ID())
+		a.printf("\n%s — %s\n  run %s\n", j.drill.Name, j.drill.TitleIn(a.language), dir.ID())
 	}
 	go p.redraw()
 	return p

@@ -20,6 +20,7 @@ import (
 type runFlags struct {
 	purpose   string
 	component string
+	suites    []string
 	quiet     bool
 }
 
@@ -27,14 +28,21 @@ func (a *app) runCmd() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use: "run DRILL...", Short: "Run drills, one after the other, and write their evidence",
-		Long: "Runs each drill (a file, the name of one beside the system file, or one of the catalogue).\n" +
+		Long: "Runs each drill (a file, the name of one beside the system file, or one of the catalogue), and those of each suite\n" +
+			"(a file, or the name of one in the folder suites beside the system file).\n" +
 			"Exit codes: 0 pass, 1 objective or expectation missed, 2 bad input, 3 not proven (inconclusive, invalid, blocked),\n" +
 			"4 aborted, 5 something was left behind, 10 our own failure.",
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args)+len(f.suites) > 0 {
+				return nil
+			}
+			return drills.Errorf(drills.Usage, "see `simulacro list` for their names", "name a drill, or a suite with --suite")
+		},
 		RunE: func(c *cobra.Command, args []string) error { return a.runDrills(c.Context(), args, f) },
 	}
 	c.Flags().StringVar(&f.purpose, "purpose", string(drills.AdHoc), "why: ad-hoc, ci, retest or scheduled; fixed before the fault")
 	c.Flags().StringVar(&f.component, "component", "", "the component, for generic drills")
+	c.Flags().StringSliceVar(&f.suites, "suite", nil, "run the drills of a suite, after those that are named")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "no progress, only the results")
 	return c
 }
@@ -71,31 +79,16 @@ func (a *app) runDrills(ctx context.Context, refs []string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	var jobs []job
-	var errs []error
-	for _, ref := range refs {
-		d, err := a.loadDrill(ref, f.component, sys)
-		errs = append(errs, err)
-		jobs = append(jobs, job{drill: d, purpose: purpose, quiet: f.quiet || a.asJSON})
-	}
-	if err := errors.Join(errs...); err != nil {
+	todo, err := a.collect(refs, f, purpose, sys)
+	if err != nil {
 		return err
 	}
 	if err := a.restoreFirst(ctx, sys); err != nil {
 		return err
 	}
-	var results []result
-	var codes []int
-	for i, j := range jobs {
-		if i > 0 && !drills.Wait(ctx, sys.Limits.CoolDown.D()) {
-			break
-		}
-		r := a.runOne(ctx, sys, j)
-		results = append(results, r)
-		codes = append(codes, r.code())
-	}
-	a.printResults(results)
-	if code := drills.Worst(codes...); code != drills.ExitPass {
+	results, left := a.runAll(ctx, sys, todo)
+	a.printResults(results, left)
+	if code := worstOf(ctx, results, left); code != drills.ExitPass {
 		return exit{code}
 	}
 	return nil

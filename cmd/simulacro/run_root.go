@@ -19,6 +19,7 @@ type app struct {
 	project    string
 	profile    string
 	runs       string
+	language   string
 	asJSON     bool
 	verbose    bool
 	began      bool // the command line was understood: what goes wrong from here on is not usage
@@ -57,6 +58,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.project, "project", "", "another Compose project than the system file names (environment reference or test only)")
 	f.StringVar(&a.profile, "profile", a.or("SIMULACRO_PROFILE", ""), "the objectives profile in force (SIMULACRO_PROFILE)")
 	f.StringVar(&a.runs, "runs", a.or("SIMULACRO_RUNS", "runs"), "the folder that runs are kept in (SIMULACRO_RUNS)")
+	f.StringVar(&a.language, "lang", a.or("SIMULACRO_LANG", "en"), "the language of titles: en or es (SIMULACRO_LANG)")
 	f.BoolVar(&a.asJSON, "json", false, "print JSON where a program might read")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what the tool itself does to stderr")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {

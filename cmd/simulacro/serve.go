@@ -51,7 +51,30 @@ func (a *app) loadCalendar(c *cobra.Command, file string) (*drills.Calendar, *dr
 		a.runs = beside(cal.Runs)
 	}
 	sys, err := a.loadSystem()
-	return cal, sys, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return cal, sys, eachOfSuites(cal, sys)
+}
+
+// eachOfSuites puts the drills of a suite in the place of the entry that names it.
+func eachOfSuites(cal *drills.Calendar, sys *drills.System) error {
+	var out []drills.Entry
+	var errs []error
+	for _, e := range cal.Entries {
+		if e.Suite == "" {
+			out = append(out, e)
+			continue
+		}
+		s, err := scenario.LoadSuite(e.Suite, sys)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, e.Each(s)...)
+	}
+	cal.Entries = out
+	return joinProblems(errs)
 }
 
 func (a *app) serve(c *cobra.Command, file string) error {
@@ -123,7 +146,7 @@ func (a *app) runSlot(ctx context.Context, sys *drills.System, s drills.Slot, e 
 		return errors.Join(err, keepSlot(a.runs, a.slotResult(sys, s, e, "", calendar.Decision{Action: calendar.Miss, Reason: err.Error()})))
 	}
 	r := b.runOne(ctx, sys, job{drill: d, purpose: drills.Scheduled, slot: s.ID()})
-	b.printResults([]result{r})
+	b.printResults([]result{r}, nil)
 	return errors.Join(r.err, keepSlot(a.runs, a.slotResult(sys, s, e, r.record.Opened.Run, calendar.Decision{Action: calendar.Run})))
 }
 

@@ -30,6 +30,8 @@ func load(t testing.TB, file string) error {
 		_, err = parseDrill(name, b, fakeKinds(), goodSystem(t), Options{})
 	case "calendar":
 		_, err = parseCalendar(name, b)
+	case "suite":
+		_, err = parseSuite(name, b)
 	default:
 		_, err = parseSystem(name, b)
 	}

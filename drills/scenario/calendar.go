@@ -67,7 +67,14 @@ func (d *document) entry(path string, e *drills.Entry, seen map[string]bool) {
 		d.add(path+".name", "the name "+e.Name+" is there twice", "every entry has its own")
 	}
 	seen[e.Name] = true
-	d.required(path+".drill", e.Drill != "", "a drill's name or path")
+	switch {
+	case e.Suite == "":
+		d.required(path+".drill", e.Drill != "", "a drill's name or path, or `suite:`")
+	case e.Drill != "" || e.Component != "":
+		d.add(path+".suite", "an entry runs a drill or a suite", "the suite names its drills and their components")
+	case e.Missed == drills.Skip:
+		d.add(path+".missed", "all drills of a suite are due at once, so that all but the first begin late", "remove it, and give the suite enough `grace:`")
+	}
 	if e.TimeZone == "" {
 		e.TimeZone = "UTC"
 	}
@@ -82,7 +89,15 @@ func (d *document) entry(path string, e *drills.Entry, seen map[string]bool) {
 	}
 	d.known(path+".missed", "policy", string(e.Missed), []string{string(drills.RunOnce), string(drills.Skip)})
 	d.positive(path+".grace", e.Grace)
-	fill(&e.Grace, time.Hour)
+	fill(&e.Grace, graceOf(*e))
+}
+
+// graceOf leaves a suite the time that it takes.
+func graceOf(e drills.Entry) time.Duration {
+	if e.Suite != "" {
+		return 6 * time.Hour
+	}
+	return time.Hour
 }
 
 // cron checks a cron expression of five fields, and that its time ever comes.

@@ -34,18 +34,19 @@ func LoadDrill(ref string, kinds drills.Kinds, sys *drills.System, opt Options) 
 
 // drillFile is a drill as it stands in the file: steps still hold their parameters as YAML.
 type drillFile struct {
-	Version        int                    `yaml:"version"`
-	Name           string                 `yaml:"drill"`
-	Title          string                 `yaml:"title"`
-	Hypothesis     string                 `yaml:"hypothesis"`
-	Component      string                 `yaml:"component"`
-	Environments   []string               `yaml:"environments"`
-	Require        []drills.Requirement   `yaml:"require"`
-	SteadyState    drills.SteadyState     `yaml:"steady-state"`
-	Method         []stepFile             `yaml:"method"`
-	Recovery       drills.Recovery        `yaml:"recovery"`
-	Expect         drills.Expect          `yaml:"expect"`
-	StopConditions []drills.StopCondition `yaml:"stop-conditions"`
+	Version        int                       `yaml:"version"`
+	Name           string                    `yaml:"drill"`
+	Title          string                    `yaml:"title"`
+	Hypothesis     string                    `yaml:"hypothesis"`
+	Translations   map[string]drills.Wording `yaml:"translations"`
+	Component      string                    `yaml:"component"`
+	Environments   []string                  `yaml:"environments"`
+	Require        []drills.Requirement      `yaml:"require"`
+	SteadyState    drills.SteadyState        `yaml:"steady-state"`
+	Method         []stepFile                `yaml:"method"`
+	Recovery       drills.Recovery           `yaml:"recovery"`
+	Expect         drills.Expect             `yaml:"expect"`
+	StopConditions []drills.StopCondition    `yaml:"stop-conditions"`
 }
 
 type stepFile struct {
@@ -79,7 +80,7 @@ func parseDrill(file string, b []byte, kinds drills.Kinds, sys *drills.System, o
 		return nil, d.err()
 	}
 	r := &drillReader{document: d, kinds: kinds, sys: sys, opt: opt, drill: &drills.Drill{
-		Version: f.Version, Name: f.Name, Title: f.Title, Hypothesis: f.Hypothesis, Component: f.Component,
+		Version: f.Version, Name: f.Name, Title: f.Title, Hypothesis: f.Hypothesis, Translations: f.Translations, Component: f.Component,
 		Environments: f.Environments, Require: f.Require, SteadyState: f.SteadyState, Recovery: f.Recovery,
 		Expect: f.Expect, StopConditions: f.StopConditions, File: file, Digest: digest(b),
 	}}
@@ -114,6 +115,7 @@ func (r *drillReader) head() {
 	r.requiredName("drill", x.Name, "the drill's name, such as `drill: redis-primary-kill`")
 	r.required("title", x.Title != "", "one line that says what happens")
 	r.required("hypothesis", x.Hypothesis != "", "what you believe will follow")
+	r.translations(x.Translations)
 	if r.required("environments", len(x.Environments) > 0, oneOf(environments())) {
 		r.names("environments", "environment", x.Environments, environments())
 	}
