@@ -97,6 +97,7 @@ func memberOf(c container.InspectResponse, project string, scaled bool) drills.M
 		setLimit(m.Limits, "memory", c.HostConfig.Memory)
 		setLimit(m.Limits, "nano-cpus", c.HostConfig.NanoCPUs)
 	}
+	setLimit(m.Limits, "nofile", openFiles(c))
 	return m
 }
 

@@ -80,7 +80,8 @@ type Opened struct {
 	Members     []Member          `json:"members,omitempty"`
 	RuleSet     string            `json:"rule_set,omitempty"`
 	Calibration string            `json:"calibration,omitempty"`
-	Ledger      *Ledger           `json:"ledger,omitempty"` // what earlier runs of the month used of the error budgets
+	Readiness   []Diagnosis       `json:"readiness,omitempty"` // what the doctor said of system and monitoring before the run
+	Ledger      *Ledger           `json:"ledger,omitempty"`    // what earlier runs of the month used of the error budgets
 }
 
 // Check is the answer to one question asked before injection.

@@ -23,6 +23,11 @@ type SLO struct {
 	Min         *float64 `json:"min,omitempty" yaml:"min"` // promql, at least
 	NotMeasured string   `json:"not-measured,omitempty" yaml:"not-measured"`
 	Source      Source   `json:"source,omitzero" yaml:"source"`
+
+	// Who watches it: the doctor checks that they can.
+	Rules     []string `json:"rules,omitempty" yaml:"rules"`         // alert rules, by name
+	Threshold *float64 `json:"threshold,omitempty" yaml:"threshold"` // that their expressions should have; default the bound, in seconds or as a share
+	Dashboard string   `json:"dashboard,omitempty" yaml:"dashboard"` // title of the dashboard that shows it
 }
 
 // Phases of a run for which SLOs are stated, as SLOResult and `expect: slos: {phases: …}` name them.

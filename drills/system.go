@@ -222,6 +222,7 @@ type Component struct {
 	SeenBy         *SeenBy                `json:"seen-by,omitempty" yaml:"seen-by"`
 	SLOs           []SLO                  `json:"slos,omitempty" yaml:"slos"`
 	Breakers       map[string]BreakerSpec `json:"breakers,omitempty" yaml:"breakers"`
+	Connections    int                    `json:"connections,omitempty" yaml:"connections"` // that all members together must be able to hold
 }
 
 // Endpoint is an HTTP address inside the system's networks or on the host.
@@ -243,6 +244,26 @@ type Monitoring struct {
 	Prometheus   *Endpoint   `json:"prometheus,omitempty" yaml:"prometheus"`
 	Alertmanager *Endpoint   `json:"alertmanager,omitempty" yaml:"alertmanager"`
 	NotifiedBy   *NotifiedBy `json:"notified-by,omitempty" yaml:"notified-by"`
+
+	// What the doctor compares with what is there.
+	Jobs       map[string]ScrapeJob `json:"jobs,omitempty" yaml:"jobs"`
+	Labels     *LabelRules          `json:"labels,omitempty" yaml:"labels"`
+	Dashboards []string             `json:"dashboards,omitempty" yaml:"dashboards"` // JSON files beside the system file, by path or glob
+}
+
+// ScrapeJob is what one scrape job should be.
+type ScrapeJob struct {
+	Interval Duration          `json:"interval,omitempty" yaml:"interval"` // zero: any
+	Targets  int               `json:"targets,omitempty" yaml:"targets"`   // at least; default 1
+	Labels   map[string]string `json:"labels,omitempty" yaml:"labels"`     // that every target has
+	Absent   string            `json:"absent,omitempty" yaml:"absent"`     // it is known not to be there, and why that is accepted
+}
+
+// LabelRules say which labels metrics may carry.
+type LabelRules struct {
+	Forbidden []string `json:"forbidden,omitempty" yaml:"forbidden"`   // such as user or session: one series per person
+	Allowed   []string `json:"allowed,omitempty" yaml:"allowed"`       // empty: any that is not forbidden
+	MaxSeries int      `json:"max-series,omitempty" yaml:"max-series"` // in the head of Prometheus's store; zero: any
 }
 
 // Limits bound what drills may do to the system.

@@ -18,13 +18,16 @@ var reportHTML string
 //go:embed templates/views.html
 var viewsHTML string
 
+//go:embed templates/readiness.html
+var readinessHTML string
+
 //go:embed templates/style.css
 var styleCSS string
 
 // HTML writes the report of one run as one file without scripts, fonts or pictures of elsewhere: it can be archived,
 // printed on A4 and read by a screen reader.
 func HTML(w io.Writer, r drills.Record) error {
-	t, err := template.New("report").Funcs(funcs(r)).Funcs(viewFuncs(r)).Parse(reportHTML + viewsHTML)
+	t, err := template.New("report").Funcs(funcs(r)).Funcs(viewFuncs(r)).Parse(reportHTML + viewsHTML + readinessHTML)
 	if err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}
@@ -56,6 +59,7 @@ func funcs(r drills.Record) template.FuncMap {
 		"utc": utc, "clock": clock, "between": between, "short": short, "mark": mark, "ms": ms, "percent": percent, "lines": lines,
 		"effect": effectText, "undo": undoText, "outages": outagesText, "ours": oursText, "purge": purgeText, "notes": canaryNotes, "loadNotes": loadNotes, "expected": expectedText,
 		"vclass": vclass, "compact": compact, "target": target, "printable": printable, "labels": labels, "durationOf": func(p drills.PhaseSpan) string { return long(p.To.Sub(p.From)) },
+		"checklist": func() []drills.ChecklistLine { return checklist(r) }, "notReady": func() []drills.Diagnosis { return notReady(r) }, "readinessSum": func() string { return readinessSum(r) },
 		"windows":  func() []drills.WindowStat { return otherWindows(r) },
 		"contract": func() []contractRow { return contractRows(r) }, "quantiles": quantilesText, "said": saidText, "breakers": func() []breakerRow { return breakerRows(r) }, "breakerSource": breakerSource, "contractWindow": func() string { return contractWindow(r) },
 		"list": func(xs []string) string { return strings.Join(xs, ", ") },

@@ -29,6 +29,7 @@ func Text(w io.Writer, r drills.Record) error {
 	textSLOs(&b, r)
 	textBudgets(&b, r)
 	textFindings(&b, r)
+	textReadiness(&b, r)
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -12,36 +12,33 @@ import (
 )
 
 // systemDiagnoses look at the engine, the members, their roles and the monitoring; a dead engine ends the list.
-func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System) []diagnosis {
+func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System) []drills.Diagnosis {
 	s, err := a.openSession(ctx, sys, "doctor")
 	if err != nil {
-		return []diagnosis{{Part: "engine", What: "reachable", Level: "problem", Found: err.Error()}}
+		return []drills.Diagnosis{{Part: "engine", What: "reachable", Level: drills.LevelProblem, Found: err.Error()}}
 	}
 	defer s.close()
-	out := []diagnosis{s.engineDiagnosis(ctx)}
+	out := []drills.Diagnosis{s.engineDiagnosis(ctx)}
 	t, err := s.mux.Topology(ctx)
 	if err != nil {
-		return append(out, diagnosis{Part: "system", What: "members", Level: "problem", Found: err.Error()})
+		return append(out, drills.Diagnosis{Part: "system", What: "members", Level: drills.LevelProblem, Found: err.Error()})
 	}
 	out = append(out, memberDiagnoses(sys, t)...)
+	out = append(out, connectionDiagnoses(sys, t)...)
 	out = append(out, faultDiagnosis(t))
 	for _, p := range s.preflights() {
 		out = append(out, fromChecks("system", p.Check(ctx, &drills.Drill{Environments: []string{sys.Environment}}))...)
 	}
 	m, err := s.monitor(nil)
 	if err != nil {
-		return append(out, diagnosis{Part: "monitoring", What: "configuration", Level: "problem", Found: err.Error()})
+		return append(out, drills.Diagnosis{Part: "monitoring", What: "configuration", Level: drills.LevelProblem, Found: err.Error()})
 	}
 	out = append(out, fromChecks("monitoring", m.Check(ctx, &drills.Drill{}))...)
-	set, err := m.RuleSet(ctx)
-	if err != nil {
-		return append(out, diagnosis{Part: "monitoring", What: "alert rules", Level: "warning", Found: err.Error(), Why: "without alerts nobody learns of an outage"})
-	}
-	return append(out, diagnosis{Part: "monitoring", What: "alert rules", Level: "ok", Found: set})
+	return append(out, auditMonitoring(ctx, sys, m)...)
 }
 
-func (s *session) engineDiagnosis(ctx context.Context) diagnosis {
-	d := diagnosis{Part: "engine", What: "reachable", Level: "ok"}
+func (s *session) engineDiagnosis(ctx context.Context) drills.Diagnosis {
+	d := drills.Diagnosis{Part: "engine", What: "reachable", Level: drills.LevelOK}
 	facts := s.engine.Facts(ctx)
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(facts)) {
@@ -51,21 +48,21 @@ func (s *session) engineDiagnosis(ctx context.Context) diagnosis {
 	return d
 }
 
-func memberDiagnoses(sys *drills.System, t drills.Topology) []diagnosis {
-	var out []diagnosis
+func memberDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnosis {
+	var out []drills.Diagnosis
 	for _, name := range slices.Sorted(maps.Keys(sys.Components)) {
 		members, v := t.Of(name), t.Views[name]
-		d := diagnosis{Part: "system", What: "component " + name, Level: "ok", Found: fmt.Sprintf("%d of %d running", int(v.Facts["running"].Number), len(members))}
+		d := drills.Diagnosis{Part: "system", What: "component " + name, Level: drills.LevelOK, Found: fmt.Sprintf("%d of %d running", int(v.Facts["running"].Number), len(members))}
 		if sys.Components[name].Roles != nil {
 			d.Found += fmt.Sprintf(", %d primary, %d replicas", len(v.Primaries), int(v.Facts["replicas"].Number))
 		}
 		switch {
 		case len(members) == 0:
-			d.Level, d.Why, d.Mend = "problem", "a component without members cannot be drilled", "check members.select and whether the system is up"
+			d.Level, d.Why, d.Mend = drills.LevelProblem, "a component without members cannot be drilled", "check members.select and whether the system is up"
 		case v.Disagreement != "":
-			d.Level, d.Found = "problem", d.Found+"; "+v.Disagreement
+			d.Level, d.Found = drills.LevelProblem, d.Found+"; "+v.Disagreement
 		case int(v.Facts["running"].Number) < len(members):
-			d.Level, d.Why = "warning", "redundancy is already gone"
+			d.Level, d.Why = drills.LevelWarning, "redundancy is already gone"
 		}
 		out = append(out, d)
 	}
@@ -73,7 +70,7 @@ func memberDiagnoses(sys *drills.System, t drills.Topology) []diagnosis {
 }
 
 // faultDiagnosis says which faults this runtime can do, by their verbs.
-func faultDiagnosis(t drills.Topology) diagnosis {
+func faultDiagnosis(t drills.Topology) drills.Diagnosis {
 	var can, cannot []string
 	kinds := experiments.All()
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
@@ -87,19 +84,19 @@ func faultDiagnosis(t drills.Topology) diagnosis {
 			cannot = append(cannot, name)
 		}
 	}
-	d := diagnosis{Part: "host", What: "faults", Level: "ok", Found: strings.Join(can, " ")}
+	d := drills.Diagnosis{Part: "host", What: "faults", Level: drills.LevelOK, Found: strings.Join(can, " ")}
 	if len(cannot) > 0 {
-		d.Level, d.Why = "warning", "cannot be done here: "+strings.Join(cannot, " ")
+		d.Level, d.Why = drills.LevelWarning, "cannot be done here: "+strings.Join(cannot, " ")
 	}
 	return d
 }
 
-func fromChecks(part string, checks []drills.Check) []diagnosis {
-	var out []diagnosis
+func fromChecks(part string, checks []drills.Check) []drills.Diagnosis {
+	var out []drills.Diagnosis
 	for _, c := range checks {
-		d := diagnosis{Part: part, What: c.Name, Level: "ok", Found: c.Actual}
+		d := drills.Diagnosis{Part: part, What: c.Name, Level: drills.LevelOK, Found: c.Actual}
 		if !c.OK {
-			d.Level, d.Mend = "problem", c.Hint
+			d.Level, d.Mend = drills.LevelProblem, c.Hint
 			if c.Expected != "" {
 				d.Why = "expected " + c.Expected
 			}

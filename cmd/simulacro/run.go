@@ -154,6 +154,7 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 		return err
 	}
 	o.RuleSet, _ = m.RuleSet(ctx) // what is not known is not claimed; the checks say why
+	o.Readiness = s.readiness(ctx, m)
 	e.Runtime = s.mux
 	e.Preflights = append(s.preflights(), s.checkBudget(*o), m)
 	e.Observers = s.observers(j.drill, m, dir, dir.ID())

@@ -30,6 +30,9 @@ func (d *document) slos(path string, list []drills.SLO, s *drills.System) {
 		}
 		d.required(p+".title", o.Title != "", "one line that a report can show")
 		d.slo(p, o, s)
+		if s.Monitoring.Prometheus == nil && len(o.Rules) > 0 {
+			d.add(p+".rules", "the system declares no Prometheus that has rules", "add monitoring.prometheus or remove this")
+		}
 	}
 }
 

@@ -69,6 +69,7 @@ func (d *document) system(s *drills.System) {
 	}
 	d.profiles(s)
 	d.monitoring(s)
+	d.audited(s)
 	d.known("limits.error-budget", "value", s.Limits.ErrorBudget, []string{"tell", drills.BudgetBlocks})
 	if s.Limits.ConcurrentFaults == 0 {
 		s.Limits.ConcurrentFaults = 1
@@ -112,6 +113,9 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 	d.breakers(path+".breakers", c, s)
 	if c.KeepHealthy < 0 {
 		d.add(path+".keep-healthy", "this cannot be negative", "how many members must stay untouched")
+	}
+	if c.Connections < 0 {
+		d.add(path+".connections", "this cannot be negative", "how many connections all members together must hold")
 	}
 }
 

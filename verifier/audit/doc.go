@@ -1,0 +1,4 @@
+// Package audit looks at a system's monitoring before anything is broken and says what would mislead: targets that are not
+// scraped as declared, rules that can never fire or always do, routes that nobody reaches, receivers that tell nobody,
+// dashboards without data, labels that grow without end. It only asks; it changes nothing.
+package audit
