@@ -40,8 +40,8 @@ func (a *app) calibrateNullsCmd() *cobra.Command {
 		batches, takes := calibrate.NullsTake(cfg)
 		began := time.Now()
 		if !a.asJSON {
-			a.printf("%d null drills of %s in %d batches: about %s\n", cfg.Drills*len(cfg.Every)*len(cfg.Errors), cfg.Length, batches, takes.Round(time.Second))
-			cfg.Progress = func(b calibrate.NullBatch) { a.printf("%s\n", batchLine(b, began, takes)) }
+			a.printf("%d null drills of %s in %d batches: about %s, more on a host that is busy\n", cfg.Drills*len(cfg.Every)*len(cfg.Errors), cfg.Length, batches, takes.Round(time.Second))
+			cfg.Progress = func(b calibrate.NullBatch) { a.printf("%s\n", batchLine(b, began)) }
 		}
 		nulls, err := calibrate.RunNulls(c.Context(), cfg)
 		if err != nil {
@@ -84,12 +84,11 @@ func nullConfig(cfg *calibrate.NullConfig, rates []int, percents []float64) erro
 }
 
 // batchLine is the progress: what was seen so far, and whether the host kept up.
-func batchLine(b calibrate.NullBatch, began time.Time, takes time.Duration) string {
-	left := (takes - time.Since(began)).Round(time.Second)
-	line := fmt.Sprintf("batch %d of %d: %d drills at %s; so far %d false alarms, %d drills disturbed by the host; %.1f cores used, prober late p99 %s; about %s left",
-		b.Number, b.Of, b.Drills, calibrate.Rate(b.Every), b.Alarms, b.Disturbed, b.CPU, ms(b.Late), max(left, 0))
-	if b.Asked < b.Due*99/100 {
-		line += fmt.Sprintf("\n  this host is too slow or too busy for so many: %d of %d probes were sent; take fewer at the same time (--parallel)", b.Asked, b.Due)
+func batchLine(b calibrate.NullBatch, began time.Time) string {
+	line := fmt.Sprintf("%s: %d drills at %s, %d still to do at this rate; false alarms so far: %d; %.1f cores used, prober late p99 %s",
+		time.Since(began).Round(time.Second), b.Drills, calibrate.Rate(b.Every), b.Left, b.Alarms, b.CPU, ms(b.Late))
+	if b.Disturbed > 0 {
+		line += fmt.Sprintf("\n  this host disturbed %d of them (it sent %d of %d probes): they are not counted and run once more, fewer at the same time if there are many", b.Disturbed, b.Sent, b.Due)
 	}
 	return line
 }
@@ -101,13 +100,18 @@ func (a *app) nullsCounted(c calibrate.Calibration) error {
 		return nil
 	}
 	a.printf("%s\n%s\n", nullTable(*c.Nulls), goalTable(calibrate.Judge(calibrate.Calibration{Nulls: c.Nulls})))
+	disturbed, all := 0, 0
 	for _, r := range c.Nulls.Results {
+		disturbed, all = disturbed+r.Disturbed, all+r.Drills
 		for _, w := range r.What {
 			a.printf("FALSE ALARM  %s, %s\n", r.Name(), w)
 		}
 		for _, w := range r.Trouble {
 			a.printf("disturbed  %s, %s\n", r.Name(), w)
 		}
+	}
+	if disturbed > 0 {
+		a.printf("%d of %d drills were disturbed by this host itself (other processes, or too many drills at the same time: --parallel): they say nothing about the probes and are not counted\n", disturbed, all)
 	}
 	a.printf("%s", a.keptText(c))
 	return nil
@@ -129,7 +133,7 @@ func nullTable(n calibrate.NullCalibration) string {
 		n.Length, n.Settle, n.For, n.Seed, n.Took.D().Round(time.Second), float64(n.CPU.D().Microseconds())/float64(max(probes, 1))) + t.Render()
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.2g%%", 100*share) }
+func percent(share float64) string { return fmt.Sprintf("%.3g%%", 100*share) }
 
 // nullsSaid is what reports state of the null drills; empty when none was run on this host.
 func nullsSaid(c calibrate.Calibration) string {

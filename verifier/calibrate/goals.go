@@ -171,7 +171,7 @@ func (r NullResult) goal(length time.Duration) Goal {
 	}
 	return verdict(Goal{
 		Of: r.Name(), Goal: fmt.Sprintf("no false alarm in ≥ %d drills of %s", goalNulls, goalLength),
-		Figure: fmt.Sprintf("%d in %d, at most %.2g%% (95%%)", r.Alarms, r.Counted(), 100*r.Upper),
+		Figure: fmt.Sprintf("%d in %d, at most %.3g%% (95%%)", r.Alarms, r.Counted(), 100*r.Upper),
 	}, r.Alarms == 0, short)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
@@ -13,11 +14,11 @@ import (
 
 // NullResult is one probe rate against one error rate. A false alarm is a drill whose record would show an outage, or which
 // finds no recovery to this steady state (see NotRecovered). Drills that the host itself disturbed (a prober or a server that
-// was put aside: see disturbance) prove neither and are counted apart, whatever they showed.
+// was put aside: see disturbance) prove neither: they are counted apart, whatever they showed, and run once more.
 type NullResult struct {
 	Every     drills.Duration `json:"every"`
 	Errors    float64         `json:"error_rate"`
-	Drills    int             `json:"drills"`
+	Drills    int             `json:"drills"` // that were run, those that were run again counted twice
 	Disturbed int             `json:"disturbed"`
 	Alarms    int             `json:"false_alarms"` // in drills that were not disturbed, as all that follow
 	Invented  int             `json:"invented"`     // drills that show an outage
@@ -57,7 +58,6 @@ type judging struct {
 	files  *rawFiles
 	live   map[string]bool
 	steady drills.Interval
-	cores  float64
 }
 
 // nullJudged is what one drill showed.
@@ -145,17 +145,17 @@ func (n *nullJudged) second(meta verifier.ProbeMeta, samples []verifier.Sample, 
 }
 
 // maxTold bounds the drills that are told of.
-const maxTold = 5
+const maxTold = 3
 
 func (r *NullResult) add(n nullJudged, m *drills.ProbeMeasured, live bool, number uint64) {
 	r.Drills++
-	r.Probes += m.Count.Good + m.Count.Bad() + m.Count.Ours()
+	r.Probes += total(m.Count)
 	r.Failed += m.Count.Bad()
 	r.Prober, r.FIFO = max(r.Prober, m.Late), m.Realtime
 	if n.disturbed != "" {
 		r.Disturbed++
 		if len(r.Trouble) < maxTold {
-			r.Trouble = append(r.Trouble, fmt.Sprintf("drill %d: %s; it showed %s", number, n.disturbed, orNothing(n.alarm())))
+			r.Trouble = append(r.Trouble, fmt.Sprintf("drill %d: %s; it showed %s", number, n.disturbed, cmp.Or(n.alarm(), "nothing")))
 		}
 		return
 	}
@@ -171,19 +171,13 @@ func (r *NullResult) add(n nullJudged, m *drills.ProbeMeasured, live bool, numbe
 	}
 }
 
-func orNothing(s string) string {
-	if s == "" {
-		return "nothing"
-	}
-	return s
-}
-
 // disturbance says how the host disturbed a drill, by what neither the schedule nor the server explains: an outcome that the
 // server did not make, an answer that took longer than two periods, a pause in which nothing was sent for longer than three. It
 // does not look at whether there was an alarm. Empty: it did not.
 func disturbance(samples []verifier.Sample, every time.Duration, made int) string {
 	failed, other := 0, map[verifier.Class]int{}
 	var slowest, pause time.Duration
+	var what []string
 	for i, s := range samples {
 		switch s.Class {
 		case verifier.Good:
@@ -197,9 +191,15 @@ func disturbance(samples []verifier.Sample, every time.Duration, made int) strin
 			pause = max(pause, time.Duration(s.Send-samples[i-1].Send))
 		}
 	}
+	for c, n := range other {
+		what = append(what, fmt.Sprintf("%d %s", n, c))
+	}
+	slices.Sort(what)
 	switch {
-	case len(other) > 0 || failed != made:
-		return fmt.Sprintf("%d failures of the server's making, seen %d, and beside them %v", made, failed, other)
+	case len(other) > 0:
+		return fmt.Sprintf("outcomes that the server did not make: %s", strings.Join(what, ", "))
+	case failed != made:
+		return fmt.Sprintf("%d failures of %d that the server made", failed, made)
 	case slowest > 2*every:
 		return fmt.Sprintf("an answer took %s", slowest.Round(time.Millisecond))
 	case pause > 3*every:
