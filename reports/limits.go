@@ -50,7 +50,9 @@ func limits(r drills.Record) []string {
 		"Every time is an interval that holds the true instant. A target is met only if the upper bound is below it, and missed only if the lower bound is at or above it; in between is inconclusive and counts as not passed.",
 		"How fine the measuring was: "+sampling(r)+".")
 	if c := r.Opened.Calibration; c != "" {
-		out = append(out, "Calibration on this host: "+c+".")
+		for _, part := range strings.Split(c, "\n") {
+			out = append(out, "Calibration on this host: "+part+".")
+		}
 	} else {
 		out = append(out, "The measuring was not calibrated on this host: its own error is known only from the sampling above (`simulacro calibrate`).")
 	}

@@ -23,6 +23,11 @@ func Measure(raw io.Reader, steady drills.Interval) (drills.ProbeMeasured, error
 	return m, nil
 }
 
+// MeasureSamples is Measure of samples that are at hand, without SHA256.
+func MeasureSamples(meta ProbeMeta, samples []Sample, steady drills.Interval) drills.ProbeMeasured {
+	return measure(meta, samples, steady)
+}
+
 // measure sorts samples by their send stamps and judges them.
 func measure(meta ProbeMeta, samples []Sample, steady drills.Interval) drills.ProbeMeasured {
 	clock := meta.clock()

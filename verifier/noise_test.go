@@ -68,6 +68,36 @@ func TestTheStripThatNeverRecovers(t *testing.T) {
 	}
 }
 
+// Against a baseline that was measured, not known, every recovery is found, and its interval holds it: ten seconds of settling in
+// which nothing failed do not tell that nothing ever does, and held against that alone, one or two of a hundred recoveries
+// would be dated seconds late, the first ten seconds after them being less good than the baseline seemed.
+func TestRecoveryAgainstAShortBaseline(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(7, 1)) //nolint:gosec // the same drills every time
+	for _, hz := range []int{20, 50} {
+		const down, made = 2, 150
+		wide := 0
+		for range made {
+			meta, s, steady := backdrop(r, hz, 0.01, 40*time.Second, func(i int) bool { return i >= 0 && i < down*hz })
+			truth := testClock.Time(s[(10+down)*hz].Send)
+			m := measure(meta, s, steady)
+			if len(m.Outages) != 1 || m.Outages[0].End == nil {
+				t.Fatalf("%d a second, baseline %g: %+v", hz, m.Baseline, m.Outages)
+			}
+			end := *m.Outages[0].End
+			if end.To.Before(truth) || end.From.After(truth.Add(500*time.Millisecond)) { // a failure close behind is taken for its end
+				t.Errorf("%d a second, baseline %g: ended in %v to %v after the truth", hz, m.Baseline, end.From.Sub(truth), end.To.Sub(truth))
+			}
+			if end.To.Sub(end.From) > time.Second {
+				wide++
+			}
+		}
+		if wide == 0 || wide > made/10 {
+			t.Errorf("%d a second: the interval was wide in %d of %d", hz, wide, made)
+		}
+	}
+}
+
 func TestUpperRate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

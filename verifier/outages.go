@@ -31,6 +31,8 @@ const ordinary = 0.999
 //     noise), or with a freeze.
 //   - It ends at the first answer from which a window of length Settle has no more failures than the baseline's own noise
 //     (99.9 % quantile of the binomial) and no new alarm; flapping inside Settle is one outage. No such window: no end.
+//     The baseline as seen decides, since it is the stricter; what it may be as well (noise) can only move the end's lower bound
+//     to an earlier first answer: a short baseline does not tell errors that were always there from a recovery that is not one.
 //   - Start = [send of the last good, send of the first bad + its time in flight]: the last good one was answered, so
 //     the system was up when it was sent; the first bad one failed, so the system went down before it would have been
 //     answered. The time in flight is at most Typical plus the prober's own lateness, and at most until it failed.
@@ -191,9 +193,25 @@ func (f *finder) outage(first, last int, ended bool) drills.Outage {
 	}
 	if ended {
 		end := f.finish(last)
+		if at := f.earliest(first, last); at < last {
+			end.From = f.finish(at).From
+		}
 		out.End = &end
 	}
 	return out
+}
+
+// earliest is the last bad sample of an outage were the baseline as noisy as it may be; last where a share is stated.
+func (f *finder) earliest(first, last int) int {
+	if f.opt.Share > 0 || f.noise <= f.target {
+		return last
+	}
+	noisy := *f
+	noisy.target = f.noise
+	if at, ended := noisy.end(first); ended {
+		return min(at, last)
+	}
+	return last
 }
 
 // start brackets the beginning: see Outages.

@@ -31,8 +31,8 @@ func (a *app) calibrateCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use: "calibrate", Short: "Measure the error of the probes themselves, on this host, now", Args: cobra.NoArgs,
 		Long: "Takes a server of its own down and up at instants that it knows exactly, measures the outages with the same prober that\n" +
-			"drills use, and prints how far off it was and how often its interval held the truth. Touches no system. The figures are\n" +
-			"kept in the runs folder, and every later report there states them.",
+			"drills use, and prints how far off it was and how often its interval held the truth, each figure beside its goal. Touches\n" +
+			"no system. The figures are kept in the runs folder, and every later report there states them.",
 	}
 	c.Flags().StringSliceVar(&faults, "faults", names(calibrate.Faults()), "which kinds of outage")
 	c.Flags().IntSliceVar(&rates, "rates", []int{20, 50}, "probes a second")
@@ -61,7 +61,7 @@ func (a *app) calibrateCmd() *cobra.Command {
 		}
 		return a.calibrated(kept)
 	}
-	c.AddCommand(a.calibrateLossesCmd())
+	c.AddCommand(a.calibrateLossesCmd(), a.calibrateNullsCmd(), a.calibrateCostCmd(), a.calibrateShowCmd())
 	return c
 }
 
@@ -74,6 +74,7 @@ func (a *app) keepCalibration(change func(*calibrate.Calibration)) (calibrate.Ca
 	}
 	c.Host = hostFacts()
 	change(&c)
+	c.Goals = calibrate.Judge(c)
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(a.runs, 0o755) //nolint:gosec // evidence is for everybody to read
@@ -141,21 +142,29 @@ func (a *app) calibrated(c calibrate.Calibration) error {
 		a.json(c)
 		return nil
 	}
-	t := table.NewWriter()
-	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"fault", "rate", "outages", "error p50", "p99", "max", "interval held", "end held", "width p50", "missed", "invented", "late p99", "FIFO"})
-	for _, r := range c.Results {
-		t.AppendRow(table.Row{
-			faultText(r), rate(r), r.Outages, ms(r.P50), ms(r.P99), ms(r.Max), heldText(r.Held, r.Outages), heldText(r.EndHeld, r.Outages),
-			ms(r.Width), r.Missed, r.Invented, ms(r.Late), r.Realtime,
-		})
-	}
-	a.printf("%s\nkept in %s; host: %s\n", t.Render(), filepath.Join(a.runs, calibrationFile), hostText(c.Host))
+	a.printf("%s\n%s\n%s", outageTable(c.Results), goalTable(calibrate.Judge(calibrate.Calibration{Results: c.Results})), a.keptText(c))
 	return nil
 }
 
+func (a *app) keptText(c calibrate.Calibration) string {
+	return fmt.Sprintf("kept in %s; host: %s\n", filepath.Join(a.runs, calibrationFile), hostText(c.Host))
+}
+
+func outageTable(rs []calibrate.Result) string {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleLight)
+	t.AppendHeader(table.Row{"fault", "rate", "outages", "error p50", "p99", "max", "interval held", "end held", "width p50", "missed", "invented", "late p99", "FIFO"})
+	for _, r := range rs {
+		t.AppendRow(table.Row{
+			faultText(r), calibrate.Rate(r.Every), r.Outages, ms(r.P50), ms(r.P99), ms(r.Max), heldText(r.Held, r.Outages), heldText(r.EndHeld, r.Outages),
+			ms(r.Width), r.Missed, r.Invented, ms(r.Late), r.Realtime,
+		})
+	}
+	return t.Render()
+}
+
 func calibrationLine(r calibrate.Result) string {
-	return fmt.Sprintf("%s at %s: %d outages, error p50 %s, p99 %s, interval held %s", faultText(r), rate(r), r.Outages, ms(r.P50), ms(r.P99), heldText(r.Held, r.Outages))
+	return fmt.Sprintf("%s: %d outages, error p50 %s, p99 %s, interval held %s", r.Name(), r.Outages, ms(r.P50), ms(r.P99), heldText(r.Held, r.Outages))
 }
 
 // faultText names a row.
@@ -164,10 +173,6 @@ func faultText(r calibrate.Result) string {
 		return fmt.Sprintf("%s, tripwire and burst %s", r.Fault, r.Burst)
 	}
 	return string(r.Fault)
-}
-
-func rate(r calibrate.Result) string {
-	return fmt.Sprintf("%g/s", float64(time.Second)/float64(r.Every))
 }
 
 func ms(d drills.Duration) string { return fmt.Sprintf("%.1f ms", d.D().Seconds()*1000) }
@@ -189,20 +194,20 @@ func hostText(h map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// calibration is the sentence that reports state: the last calibration that is kept beside the runs, if it was on this host,
-// else empty: reports know what to say then. Every part that was measured has its own words.
+// calibration is what reports state, a line per part that was measured: the last calibration that is kept beside the runs, if
+// it was on this host, else empty: reports know what to say then.
 func (a *app) calibration() string {
 	c, ok := a.keptCalibration()
 	if !ok {
 		return ""
 	}
 	var parts []string
-	for _, part := range []func(calibrate.Calibration) string{outagesSaid, lossesSaid} {
+	for _, part := range []func(calibrate.Calibration) string{outagesSaid, lossesSaid, nullsSaid, costSaid, goalsSaid} {
 		if text := part(c); text != "" {
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, ". ")
+	return strings.Join(parts, "\n")
 }
 
 func outagesSaid(c calibrate.Calibration) string {
@@ -211,7 +216,7 @@ func outagesSaid(c calibrate.Calibration) string {
 	}
 	var parts []string
 	for _, r := range c.Results {
-		parts = append(parts, fmt.Sprintf("%s at %s error p99 %s, interval held %s", faultText(r), rate(r), ms(r.P99), heldText(r.Held, r.Outages)))
+		parts = append(parts, fmt.Sprintf("%s error p99 %s, interval held %s", r.Name(), ms(r.P99), heldText(r.Held, r.Outages)))
 	}
 	return c.At.Format("2006-01-02") + ", against outages of known length: " + strings.Join(parts, "; ")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +93,7 @@ func (a *app) lossesCounted(c calibrate.Calibration) error {
 	case a.asJSON:
 		a.json(c)
 	default:
-		a.printf("%s\nseed %d; kept in %s; host: %s\n", lossTable(c.Losses.Results), c.Losses.Results[0].Seed, filepath.Join(a.runs, calibrationFile), hostText(c.Host))
+		a.printf("%s\n%s\nseed %d; %s", lossTable(c.Losses.Results), goalTable(calibrate.Judge(calibrate.Calibration{Losses: c.Losses})), c.Losses.Results[0].Seed, a.keptText(c))
 		for _, r := range c.Losses.Results {
 			for _, w := range r.Wrong {
 				a.printf("WRONG  %s, %s\n", r.Loss, w)

@@ -1,4 +1,4 @@
-// Package calibrate measures the error of the probes themselves: a fault server in this process goes down and comes back at
-// instants that it stamps itself, a prober in a process of its own watches it, and what was measured is compared with what
-// was true. The figures are this host's, now: a busier one has others.
+// Package calibrate measures the measuring itself: a fault server goes down and comes back at instants that it stamps itself, a
+// store loses what only it knows, null drills have no fault at all, and what probes and canaries in processes of their own made of
+// it is compared with what was true, and with what is promised (Judge). The figures are this host's, now: a busier one has others.
 package calibrate

@@ -14,16 +14,17 @@ import (
 	"github.com/eevans-d/simulacro/verifier"
 )
 
-// goroutines is a launcher that runs the canary agent in this process: its protocol is the same.
+// goroutines is a launcher that runs agents in this process: their protocol is the same.
 type goroutines struct{}
 
-func (goroutines) Start(_ context.Context, _ drills.Place, _ []string) (drills.Stream, error) {
+func (goroutines) Start(_ context.Context, _ drills.Place, argv []string) (drills.Stream, error) {
+	agent := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": verifier.ProbeMain, "canary": verifier.CanaryMain}[argv[1]]
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	s := &pipes{in: inW, dec: json.NewDecoder(outR), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		_ = verifier.CanaryMain(context.Background(), inR, outW)
+		_ = agent(context.Background(), inR, outW)
 		_, _ = outW.Close(), inR.Close()
 	}()
 	return s, nil

@@ -43,6 +43,9 @@ type Calibration struct {
 	Host    map[string]string `json:"host"`
 	Results []Result          `json:"results"`
 	Losses  *LossCalibration  `json:"losses,omitempty"` // nil: the counting of losses was not checked
+	Nulls   *NullCalibration  `json:"nulls,omitempty"`  // nil: no null drills were run
+	Cost    *CostCalibration  `json:"cost,omitempty"`   // nil: the cost of probes was not measured
+	Goals   []Goal            `json:"goals,omitempty"`  // what the figures above amount to
 }
 
 // Schema is the version of the calibration file.
