@@ -175,6 +175,9 @@ func (c CanarySpec) Store() string {
 // IsStored tells whether what the canary writes is kept anywhere: messages are passed on and forgotten.
 func (c CanarySpec) IsStored() bool { return c.Kind != PubSub }
 
+// IsOrdered tells whether the order in which writes took effect can be seen.
+func (c CanarySpec) IsOrdered() bool { return c.Kind == PubSub || c.Kind == "redis-stream" }
+
 // PubSub is the kind of canary whose messages are received, not stored.
 const PubSub = "websocket"
 

@@ -60,12 +60,15 @@ func newFanOut(s drills.CanarySpec, b *book) (*fanOut, error) {
 	return f, nil
 }
 
-// receivers names the clients of a websocket canary, in their order.
+// receivers names the clients of a websocket canary, in their order: by host, numbered.
 func receivers(s drills.CanarySpec) []string {
 	var out []string
+	n := map[string]int{}
 	for _, url := range s.Receive {
-		for i := range s.Clients {
-			out = append(out, fmt.Sprintf("%s #%d", hostOfURL(url), i+1))
+		host := hostOfURL(url)
+		for range s.Clients {
+			n[host]++
+			out = append(out, fmt.Sprintf("%s #%d", host, n[host]))
 		}
 	}
 	return out
