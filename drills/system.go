@@ -269,6 +269,14 @@ type Limits struct {
 	CoolDown         Duration `json:"cool-down,omitempty" yaml:"cool-down"`
 	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"` // tell (default) | block: no drill once the month's is used up
 	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`       // operations a second that a load step may make; production: none unless given
+	// Targets are rate limits by host:port, where the targets do not state theirs in their answers or state too much.
+	Targets map[string]TargetLimit `json:"targets,omitempty" yaml:"targets"`
+}
+
+// TargetLimit is how many requests a target takes in how long. Probes and HTTP canaries together use half of it at most.
+type TargetLimit struct {
+	Requests int      `json:"requests" yaml:"requests"`
+	Per      Duration `json:"per" yaml:"per"`
 }
 
 // ObjectivesOf returns the objectives of a component under a profile ("" is the system file's own).

@@ -23,6 +23,7 @@ type CanaryConfig struct {
 	Samples  drills.Samples
 	Expand   func(string) (string, error)
 	Members  func(context.Context) ([]MemberAddr, error)
+	Rates    *Rates // how often targets may be asked, learned before; may be left out
 	Log      *zap.Logger
 }
 
@@ -61,6 +62,10 @@ func (c *Canary) Start(ctx context.Context, emit func(drills.Event)) error {
 	spec, err := c.spec()
 	if err != nil {
 		return err
+	}
+	spec, said := c.cfg.Rates.canary(c.cfg.Name, spec)
+	if said != "" {
+		emit(slowedFinding("canary", c.cfg.Name, said))
 	}
 	place := placeOf(spec.From, "canary-"+c.cfg.Name)
 	job := canaryJob{Name: c.cfg.Name, Run: c.cfg.Run, Realtime: place.Realtime, Spec: spec}
