@@ -109,6 +109,9 @@ type Loss struct {
 	Canary    string   `json:"canary" yaml:"canary"`
 	MaxWrites *int     `json:"max-writes,omitempty" yaml:"max-writes"`
 	MaxAge    Duration `json:"max-age,omitempty" yaml:"max-age"`
+	// Of what was found twice or out of order. Order is known of canaries of kind redis-stream and websocket.
+	MaxDuplicated *int `json:"max-duplicated,omitempty" yaml:"max-duplicated"`
+	MaxReordered  *int `json:"max-reordered,omitempty" yaml:"max-reordered"`
 }
 
 // Within is a deadline, counted from the lift.

@@ -9,6 +9,13 @@ import (
 // dataFindings say what the canaries' counts and the servers that acknowledged them show, on a pass too.
 func (f *folder) dataFindings() {
 	for _, c := range f.rec.Canaries {
+		if !c.IsStored() {
+			f.deliveries(c)
+			continue
+		}
+		if c.Reordered > 0 {
+			f.find("reordered:"+c.Name, SeverityWarning, fmt.Sprintf("%d writes of %s stand behind one that was sent only after their acknowledgement", c.Reordered, c.Name), "")
+		}
 		if c.Stale > 0 {
 			f.find("stale:"+c.Name, SeverityWarning, fmt.Sprintf("%d acknowledged writes of %s are not on every member", c.Stale, c.Name),
 				"Missing "+missingOn(c)+", though it said that it was in step. Whoever reads there is told an older state.")
@@ -27,6 +34,43 @@ func (f *folder) dataFindings() {
 		for _, p := range s.Pairs {
 			f.split(s, p)
 		}
+	}
+}
+
+// deliveries are findings about messages: there is no store that could be asked again, only what each client got.
+func (f *folder) deliveries(c CanaryMeasured) {
+	per := func(of func(ClientDelivery) string) string {
+		var out []string
+		for _, x := range c.Clients {
+			if s := of(x); s != "" {
+				out = append(out, x.Client+": "+s)
+			}
+		}
+		return strings.Join(out, "; ") + "."
+	}
+	number := func(n int, s string) string {
+		if n == 0 {
+			return ""
+		}
+		return s
+	}
+	if c.Lost > 0 {
+		f.find("lost-messages:"+c.Name, SeveritySerious, fmt.Sprintf("%d messages of %s were acknowledged and did not reach every client", c.Lost, c.Name),
+			per(func(x ClientDelivery) string {
+				return number(x.Lost, fmt.Sprintf("%d missed, %d of them while connected", x.Lost, x.Connected))
+			}))
+	}
+	if c.Duplicated > 0 {
+		f.find("duplicated:"+c.Name, SeverityWarning, fmt.Sprintf("%d messages of %s reached a client more than once", c.Duplicated, c.Name),
+			per(func(x ClientDelivery) string { return number(x.Duplicated, fmt.Sprint(x.Duplicated)) }))
+	}
+	if c.Reordered > 0 {
+		f.find("reordered:"+c.Name, SeverityWarning, fmt.Sprintf("%d messages of %s came after one that was sent only after their acknowledgement", c.Reordered, c.Name),
+			per(func(x ClientDelivery) string { return number(x.Reordered, fmt.Sprint(x.Reordered)) }))
+	}
+	if n := c.Corrupt + c.Phantom + c.Resurrected; n > 0 {
+		f.find("altered:"+c.Name, SeveritySerious, fmt.Sprintf("%d messages of %s arrived other than they were sent", n, c.Name),
+			fmt.Sprintf("%d altered, %d never sent, %d refused and delivered all the same.", c.Corrupt, c.Phantom, c.Resurrected))
 	}
 }
 

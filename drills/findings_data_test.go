@@ -75,6 +75,67 @@ func TestCanaryFindings(t *testing.T) {
 	}
 }
 
+// Messages have no store: what is missing, doubled or out of order is said per client, and nothing is claimed to be purged or
+// asked to be.
+func TestDeliveryFindings(t *testing.T) {
+	t.Parallel()
+	c := drills.CanaryMeasured{
+		Name: "c", Kind: drills.PubSub, Sent: 9, Acked: 9, Lost: 4, Duplicated: 3, Reordered: 2, Corrupt: 1,
+		Clients: []drills.ClientDelivery{{Client: "one", Duplicated: 3}, {Client: "two", Lost: 4, Connected: 1, Reordered: 2}},
+	}
+	rec := drills.Fold([]drills.Event{{Kind: drills.EvMeasured, Canary: &c}})
+	var got []string
+	for _, f := range rec.Findings {
+		got = append(got, f.ID+" "+f.Severity+" "+f.Detail)
+	}
+	want := []string{
+		"lost-messages:c serious two: 4 missed, 1 of them while connected.", "duplicated:c warning one: 3.", "reordered:c warning two: 2.",
+		"altered:c serious 1 altered, 0 never sent, 0 refused and delivered all the same.",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// A drill can bound what is lost, doubled and out of order; a component whose only canary stores nothing has no recovery point,
+// and never a passed one.
+func TestDeliveryBounds(t *testing.T) {
+	t.Parallel()
+	n := func(i int) *int { return &i }
+	c := drills.CanaryMeasured{Name: "c", Kind: drills.PubSub, Sent: 9, Acked: 9, Lost: 4, Duplicated: 3, Reordered: 2}
+	sys := &drills.System{
+		Canaries:   map[string]drills.CanarySpec{"c": {Kind: drills.PubSub}},
+		Components: map[string]drills.Component{"ws": {Name: "ws", Canaries: []string{"c"}}},
+	}
+	for _, x := range []struct {
+		bound   drills.Loss
+		verdict drills.Verdict
+		cause   string
+	}{
+		{drills.Loss{Canary: "c", MaxWrites: n(4), MaxDuplicated: n(3), MaxReordered: n(2)}, drills.Met, "lost-writes"},
+		{drills.Loss{Canary: "c", MaxWrites: n(3)}, drills.NotMet, "lost-writes"},
+		{drills.Loss{Canary: "c", MaxDuplicated: n(2)}, drills.NotMet, "duplicated"},
+		{drills.Loss{Canary: "c", MaxReordered: n(0)}, drills.NotMet, "reordered"},
+	} {
+		d := &drills.Drill{Component: "ws", Expect: drills.Expect{Loss: drills.Losses{x.bound}}}
+		rec := drills.Fold([]drills.Event{
+			{Kind: drills.EvOpened, Opened: &drills.Opened{Drill: d, System: sys, Objectives: drills.Objectives{RPO: drills.Duration(time.Minute)}}},
+			{Kind: drills.EvApplied, Change: &drills.Change{ID: "1"}, Effect: &drills.Effect{From: time.Unix(1, 0), To: time.Unix(1, 0), Proven: true}},
+			{Kind: drills.EvMeasured, Canary: &c},
+		})
+		seen := map[string]drills.Judged{}
+		for _, j := range rec.Expectations {
+			seen[j.ID] = j
+		}
+		if j := seen["loss:c"]; j.Verdict != x.verdict || j.Cause != x.cause || !strings.Contains(j.Title, "reach every client") {
+			t.Errorf("%+v: %+v", x.bound, j)
+		}
+		if j := seen["rpo"]; j.Verdict != drills.NotMeasured {
+			t.Errorf("a recovery point where nothing is stored: %+v", j)
+		}
+	}
+}
+
 // TestConsistency: a history without an order fails a drill that asks for one and is a serious finding in any; one that was
 // not decided is never a pass.
 func TestConsistency(t *testing.T) {

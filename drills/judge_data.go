@@ -3,6 +3,7 @@ package drills
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,8 @@ func RPA(c CanaryMeasured, t0 Interval) Span {
 	return upper.Since(c.Point)
 }
 
-// judgingCanaries are the canaries of the drill's component, all that were measured.
+// judgingCanaries are the canaries of the drill's component, all that were measured. Where nothing is stored there is no
+// recovery point.
 func (f *folder) judgingCanaries() []CanaryMeasured {
 	if f.rec.Opened.System == nil {
 		return f.rec.Canaries
@@ -24,7 +26,7 @@ func (f *folder) judgingCanaries() []CanaryMeasured {
 	names := f.rec.Opened.System.Components[f.drill.Component].Canaries
 	var out []CanaryMeasured
 	for _, c := range f.rec.Canaries {
-		if slices.Contains(names, c.Name) {
+		if slices.Contains(names, c.Name) && c.IsStored() {
 			out = append(out, c)
 		}
 	}
@@ -71,9 +73,12 @@ func (f *folder) judgeLoss(now time.Time) []Judged {
 }
 
 func (f *folder) judgeOneLoss(x Loss, now time.Time) Judged {
-	j := Judged{ID: "loss:" + x.Canary, Title: "acknowledged writes of " + x.Canary + " survive", Cause: "lost-writes", Verdict: NotMeasured, Actual: "not measured"}
-	if x.MaxWrites != nil {
-		j.Target = fmt.Sprintf("at most %d lost", *x.MaxWrites)
+	j := Judged{
+		ID: "loss:" + x.Canary, Title: "acknowledged writes of " + x.Canary + " survive", Cause: "lost-writes",
+		Target: x.target(), Verdict: NotMeasured, Actual: "not measured",
+	}
+	if s := f.rec.Opened.System; s != nil && !s.Canaries[x.Canary].IsStored() {
+		j.Title = "published messages of " + x.Canary + " reach every client, once and in order"
 	}
 	if !now.IsZero() {
 		j.Verdict = Pending
@@ -87,10 +92,47 @@ func (f *folder) judgeOneLoss(x Loss, now time.Time) Judged {
 	c := f.rec.Canaries[i]
 	s := RPA(c, f.rec.Times.T0.Interval)
 	j.Verdict, j.Actual = Met, fmt.Sprintf("%d of %d lost, %d before the fault", c.Lost, c.Acked, c.LostBeforeT0)
-	if (x.MaxWrites != nil && c.Lost > *x.MaxWrites) || (x.MaxAge > 0 && JudgeMax(s, x.MaxAge) == NotMet) {
-		j.Verdict, j.Why = NotMet, fmt.Sprintf("%d acknowledged writes were lost", c.Lost)
+	j.Actual += counted(x.MaxDuplicated, c.Duplicated, "duplicated") + counted(x.MaxReordered, c.Reordered, "out of order")
+	switch {
+	case above(x.MaxWrites, c.Lost) || x.MaxAge > 0 && JudgeMax(s, x.MaxAge) == NotMet:
+		j.Verdict, j.Why = NotMet, fmt.Sprintf("%d acknowledged %s were lost", c.Lost, c.what())
+	case above(x.MaxDuplicated, c.Duplicated):
+		j.Verdict, j.Cause, j.Why = NotMet, "duplicated", fmt.Sprintf("%d %s were there more than once", c.Duplicated, c.what())
+	case above(x.MaxReordered, c.Reordered):
+		j.Verdict, j.Cause, j.Why = NotMet, "reordered", fmt.Sprintf("%d %s were out of order", c.Reordered, c.what())
 	}
 	return j
+}
+
+// target says what the bounds on numbers ask for.
+func (x Loss) target() string {
+	var out []string
+	for _, b := range []struct {
+		most *int
+		what string
+	}{{x.MaxWrites, "lost"}, {x.MaxDuplicated, "duplicated"}, {x.MaxReordered, "out of order"}} {
+		if b.most != nil {
+			out = append(out, fmt.Sprintf("at most %d %s", *b.most, b.what))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func above(most *int, n int) bool { return most != nil && n > *most }
+
+func counted(bound *int, n int, what string) string {
+	if bound == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %d %s", n, what)
+}
+
+// what the canary's numbers stand for.
+func (c CanaryMeasured) what() string {
+	if c.IsStored() {
+		return "writes"
+	}
+	return "messages"
 }
 
 func ratio(a, of int64) float64 {

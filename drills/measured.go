@@ -160,18 +160,40 @@ type CanaryMeasured struct {
 	// Point holds the acknowledgement of the newest write whose predecessors, in the order of acknowledgement, all survive.
 	Point Interval `json:"point"`
 	// NewestLost holds the acknowledgement of the newest lost write; zero when nothing was lost.
-	NewestLost Interval     `json:"newest_lost,omitzero"`
-	Positions  *Positions   `json:"positions,omitempty"`
-	ReadBack   Interval     `json:"read_back"`
-	Members    []MemberRead `json:"members,omitempty"`
-	Purged     bool         `json:"purged"`
-	PurgeProof string       `json:"purge_proof,omitempty"`
-	Strip      []Bucket     `json:"strip"` // acked=Good, failed and indeterminate=Bad, lost=Ours per cell
-	From       time.Time    `json:"from"`
-	Cell       Duration     `json:"cell"`
-	Raw        string       `json:"raw"`
-	SHA256     string       `json:"sha256"`
-	Error      string       `json:"error,omitempty"` // writing or read-back broke: loss is not measured
+	NewestLost Interval   `json:"newest_lost,omitzero"`
+	Positions  *Positions `json:"positions,omitempty"`
+	// Clients are those of a websocket canary. Nothing is stored there: Lost counts acknowledged messages that at least one
+	// client never got, Survived those that all got, and ReadBack is the time in which late ones were waited for.
+	Clients    []ClientDelivery `json:"clients,omitempty"`
+	ReadBack   Interval         `json:"read_back"`
+	Members    []MemberRead     `json:"members,omitempty"`
+	Purged     bool             `json:"purged"`
+	PurgeProof string           `json:"purge_proof,omitempty"`
+	Strip      []Bucket         `json:"strip"` // acked=Good, failed and indeterminate=Bad, lost=Ours per cell
+	From       time.Time        `json:"from"`
+	Cell       Duration         `json:"cell"`
+	Raw        string           `json:"raw"`
+	SHA256     string           `json:"sha256"`
+	Error      string           `json:"error,omitempty"` // writing or read-back broke: loss is not measured
+}
+
+// IsStored tells whether the canary's writes are kept anywhere, so that they can be read back and purged.
+func (c CanaryMeasured) IsStored() bool { return c.Kind != PubSub }
+
+// ClientDelivery is what one client of a websocket canary received of what was published.
+type ClientDelivery struct {
+	Client     string    `json:"client"`         // where it listens, and its number there
+	Received   int       `json:"received"`       // acknowledged messages that arrived
+	Lost       int       `json:"lost"`           // acknowledged ones that never did
+	Connected  int       `json:"lost_connected"` // of Lost: published while the client was connected and had subscribed
+	Duplicated int       `json:"duplicated"`     // messages that arrived more than once
+	Reordered  int       `json:"reordered"`      // arrived after a message that was sent only after their acknowledgement
+	Gap        Duration  `json:"gap"`            // longest time without any message while messages were being published
+	GapFrom    time.Time `json:"gap_from"`
+	Reconnects int       `json:"reconnects"`
+	P50        Duration  `json:"p50"` // from the beginning of publishing to the first arrival
+	P95        Duration  `json:"p95"`
+	Max        Duration  `json:"max"`
 }
 
 // SplitPair is what a former primary did once another server had begun to acknowledge writes. Counts are of writes that Old

@@ -122,7 +122,7 @@ type ProbeSpec struct {
 // CanarySpec is a numbered stream of writes, read back after recovery and purged. Which fields a kind uses is checked by
 // drills/scenario.
 type CanarySpec struct {
-	Kind       string   `json:"kind" yaml:"kind"` // redis | redis-stream | redis-register | postgres | postgres-register | http
+	Kind       string   `json:"kind" yaml:"kind"` // redis | redis-stream | redis-register | postgres | postgres-register | http | websocket
 	From       From     `json:"from" yaml:"from"`
 	Every      Duration `json:"every,omitempty" yaml:"every"`           // default 20ms
 	Timeout    Duration `json:"timeout,omitempty" yaml:"timeout"`       // default 500ms
@@ -135,14 +135,22 @@ type CanarySpec struct {
 	Geometry bool `json:"geometry,omitempty" yaml:"geometry"` // postgres: every row carries a PostGIS point
 	// Registers and Clients of a register: every operation reads or writes one of so many registers as one of so many clients.
 	Registers int `json:"registers,omitempty" yaml:"registers"` // default 4
-	Clients   int `json:"clients,omitempty" yaml:"clients"`     // default 3
+	Clients   int `json:"clients,omitempty" yaml:"clients"`     // default 3; websocket: at each address of Receive, default 2
 
 	Write   *HTTPWrite        `json:"write,omitempty" yaml:"write"`     // http
 	Read    *HTTPRead         `json:"read,omitempty" yaml:"read"`       // http: read, list or both
 	List    *HTTPList         `json:"list,omitempty" yaml:"list"`       // http
 	Remove  *HTTPRemove       `json:"remove,omitempty" yaml:"remove"`   // http
-	Headers map[string]string `json:"headers,omitempty" yaml:"headers"` // http
-	Login   *Login            `json:"login,omitempty" yaml:"login"`     // http
+	Headers map[string]string `json:"headers,omitempty" yaml:"headers"` // http, websocket
+	Login   *Login            `json:"login,omitempty" yaml:"login"`     // http, websocket
+
+	// Numbered messages are posted to PublishURL, and every client at each address of Receive must get every one. Pub/sub
+	// stores nothing: what the clients received is all that can be read back.
+	PublishURL string     `json:"publish-url,omitempty" yaml:"publish"` // websocket
+	Receive    []string   `json:"receive,omitempty" yaml:"receive"`     // websocket: ws:// addresses, of several instances
+	Topic      string     `json:"topic,omitempty" yaml:"topic"`         // websocket; {run} is replaced. Ours alone, so that nobody is told
+	Body       string     `json:"body,omitempty" yaml:"body"`           // websocket: {id} and {topic} are replaced; default as the probe's
+	Expect     HTTPExpect `json:"expect,omitzero" yaml:"expect"`        // websocket: what acknowledges a message; default any 2xx
 
 	Via       string   `json:"via,omitempty" yaml:"via"`
 	Sentinels []string `json:"sentinels,omitempty" yaml:"sentinels"`
@@ -163,6 +171,15 @@ func (c CanarySpec) Store() string {
 	store, _, _ := strings.Cut(c.Kind, "-")
 	return store
 }
+
+// IsStored tells whether what the canary writes is kept anywhere: messages are passed on and forgotten.
+func (c CanarySpec) IsStored() bool { return c.Kind != PubSub }
+
+// IsOrdered tells whether the order in which writes took effect can be seen.
+func (c CanarySpec) IsOrdered() bool { return c.Kind == PubSub || c.Kind == "redis-stream" }
+
+// PubSub is the kind of canary whose messages are received, not stored.
+const PubSub = "websocket"
 
 // IsRegister tells whether the canary is a history of reads and writes, not a stream of numbered writes.
 func (c CanarySpec) IsRegister() bool { return strings.HasSuffix(c.Kind, "-register") }
@@ -273,6 +290,14 @@ type Limits struct {
 	CoolDown         Duration `json:"cool-down,omitempty" yaml:"cool-down"`
 	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"` // tell (default) | block: no drill once the month's is used up
 	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`       // operations a second that a load step may make; production: none unless given
+	// Targets are rate limits by host:port, where the targets do not state theirs in their answers or state too much.
+	Targets map[string]TargetLimit `json:"targets,omitempty" yaml:"targets"`
+}
+
+// TargetLimit is how many requests a target takes in how long. Probes and HTTP canaries together use half of it at most.
+type TargetLimit struct {
+	Requests int      `json:"requests" yaml:"requests"`
+	Per      Duration `json:"per" yaml:"per"`
 }
 
 // ObjectivesOf returns the objectives of a component under a profile ("" is the system file's own).

@@ -154,14 +154,14 @@ func (f *folder) excused(j Judged) bool {
 // findings adds what follows from the measurements themselves, on a pass too.
 func (f *folder) findings() {
 	for _, c := range f.rec.Canaries {
-		if c.Lost > 0 {
+		if c.Lost > 0 && c.IsStored() {
 			f.rec.Findings = append(f.rec.Findings, Finding{
 				ID: "lost-writes:" + c.Name, Severity: SeveritySerious,
 				Title:  fmt.Sprintf("%d acknowledged canary writes of %s were lost", c.Lost, c.Name),
 				Detail: fmt.Sprintf("%d of them were acknowledged before the fault, %d after; %d acknowledged in all. Canary writes are not business records.", c.LostBeforeT0, c.Lost-c.LostBeforeT0, c.Acked),
 			})
 		}
-		if !c.Purged && c.Error == "" && c.Sent > 0 {
+		if !c.Purged && c.Error == "" && c.Sent > 0 && c.IsStored() {
 			f.rec.Findings = append(f.rec.Findings, Finding{ID: "canary-not-purged:" + c.Name, Severity: SeverityWarning, Title: "The canary data of " + c.Name + " could not be shown to be purged", Detail: c.PurgeProof})
 		}
 	}

@@ -21,10 +21,47 @@ func troublesText(c drills.CanaryMeasured) string {
 
 // canaryNotes are the sentences below a canary's figures.
 func canaryNotes(c drills.CanaryMeasured) []string {
-	if c.Error != "" {
+	switch {
+	case c.Error != "":
 		return nil
+	case !c.IsStored():
+		return deliveryText(c)
 	}
 	return positionsText(c)
+}
+
+// lostText counts what was lost; of messages, what at least one client never got.
+func lostText(c drills.CanaryMeasured) string {
+	if !c.IsStored() {
+		return fmt.Sprintf("%d did not reach every client (%d before T0)", c.Lost, c.LostBeforeT0)
+	}
+	return fmt.Sprintf("%d lost (%d before T0)", c.Lost, c.LostBeforeT0)
+}
+
+// deliveryText says what is known where nothing is stored, and what each client got.
+func deliveryText(c drills.CanaryMeasured) []string {
+	out := []string{fmt.Sprintf("Pub/sub stores nothing, so nothing is read back from members: this is what %d clients of ours received. "+
+		"Lost is a message that one of them never got, survived one that all got. Late ones were waited for until %s", len(c.Clients), clock(c.ReadBack.To))}
+	for _, x := range c.Clients {
+		s := fmt.Sprintf("%s got %d of %d, p95 %s, at most %s; longest time without any %s, from %s", x.Client, x.Received, c.Acked, ms(x.P95), ms(x.Max), ms(x.Gap), clock(x.GapFrom))
+		for _, n := range []struct {
+			n    int
+			text string
+		}{
+			{x.Lost, "%d missed"}, {x.Connected, "(%d of them while connected)"}, {x.Duplicated, "%d more than once"},
+			{x.Reordered, "%d out of order"}, {x.Reconnects, "connected again %d times"},
+		} {
+			switch {
+			case n.n == 0:
+			case strings.HasPrefix(n.text, "("):
+				s += " " + fmt.Sprintf(n.text, n.n)
+			default:
+				s += ", " + fmt.Sprintf(n.text, n.n)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // positionsText says, in sentences, where in the store's log the writes stand; none where the store has no positions.

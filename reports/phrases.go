@@ -79,6 +79,8 @@ func oursText(p drills.ProbeMeasured) string {
 
 func purgeText(c drills.CanaryMeasured) string {
 	switch {
+	case !c.IsStored():
+		return "nothing is stored: there is nothing to purge"
 	case c.Purged:
 		return "purged: " + c.PurgeProof
 	case c.PurgeProof != "":

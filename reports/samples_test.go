@@ -267,5 +267,5 @@ func passed() drills.Record {
 }
 
 func samples() map[string]drills.Record {
-	return map[string]drills.Record{"pass": passed(), "fail": failed(), "aborted": aborted(), "blocked": blocked(), "dirty": dirty(), "invalid": invalid(), "inconclusive": inconclusive(), "degraded": degraded(), "views": seenThreeTimes(), "empty": {}}
+	return map[string]drills.Record{"pass": passed(), "fail": failed(), "aborted": aborted(), "blocked": blocked(), "dirty": dirty(), "invalid": invalid(), "inconclusive": inconclusive(), "degraded": degraded(), "views": seenThreeTimes(), "deliveries": deliveries(), "empty": {}}
 }

@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -75,13 +76,14 @@ func target(j *drills.Judged) string {
 	return j.Target
 }
 
-// lost counts the acknowledged canary writes that were lost, of all canaries.
+// lost counts the acknowledged canary writes that were lost, of all canaries that write into a store.
 func lost(r drills.Record) string {
-	if len(r.Canaries) == 0 {
+	stored := slices.DeleteFunc(slices.Clone(r.Canaries), func(c drills.CanaryMeasured) bool { return !c.IsStored() })
+	if len(stored) == 0 {
 		return "–"
 	}
 	n, of := 0, 0
-	for _, c := range r.Canaries {
+	for _, c := range stored {
 		if c.Error != "" {
 			return "not measured"
 		}

@@ -130,7 +130,7 @@ func textCanaries(b *bytes.Buffer, r drills.Record) {
 			continue
 		}
 		t.AppendRow(table.Row{
-			c.Name, fmt.Sprintf("%d acknowledged", c.Acked), fmt.Sprintf("%d lost (%d before T0)", c.Lost, c.LostBeforeT0),
+			c.Name, fmt.Sprintf("%d acknowledged", c.Acked), lostText(c),
 			troublesText(c), purgeText(c),
 		})
 	}

@@ -23,6 +23,7 @@ type CanaryConfig struct {
 	Samples  drills.Samples
 	Expand   func(string) (string, error)
 	Members  func(context.Context) ([]MemberAddr, error)
+	Rates    *Rates // how often targets may be asked, learned before; may be left out
 	Log      *zap.Logger
 }
 
@@ -62,6 +63,10 @@ func (c *Canary) Start(ctx context.Context, emit func(drills.Event)) error {
 	if err != nil {
 		return err
 	}
+	spec, said := c.cfg.Rates.canary(c.cfg.Name, spec)
+	if said != "" {
+		emit(slowedFinding("canary", c.cfg.Name, said))
+	}
 	place := placeOf(spec.From, "canary-"+c.cfg.Name)
 	job := canaryJob{Name: c.cfg.Name, Run: c.cfg.Run, Realtime: place.Realtime, Spec: spec}
 	dec := newDecoder()
@@ -84,8 +89,11 @@ func (c *Canary) spec() (drills.CanarySpec, error) {
 	if s.Table == "" {
 		s.Table = "simulacro.canary_" + unfit.ReplaceAllString(strings.ToLower(c.cfg.Name), "_") + "_{run}"
 	}
-	if s.Kind == "http" {
+	switch s.Kind {
+	case "http":
 		return s, httpComplete(c.cfg.Name, s)
+	case drills.PubSub:
+		return fanOutSpec(c.cfg.Name, c.cfg.Run, s)
 	}
 	if named := namespace(s); !strings.Contains(named, "{run}") {
 		return s, drills.Errorf(drills.Input, "put {run} into its keys or table", "canary %s would share its namespace with other runs", c.cfg.Name)
@@ -107,6 +115,8 @@ func namespace(s drills.CanarySpec) string {
 		return s.Table
 	case "http":
 		return s.Write.URL
+	case drills.PubSub:
+		return s.Topic
 	}
 	return ""
 }
@@ -117,6 +127,9 @@ func (c *Canary) open(s drills.CanarySpec, place drills.Place, r readiness) erro
 		Schema: CanarySchema, Name: c.cfg.Name, Run: c.cfg.Run, Kind: s.Kind, Place: placeName(place),
 		Connection: s.Connection, Every: s.Every, Timeout: s.Timeout, Namespace: namespace(s), Registers: s.Registers, Clients: s.Clients,
 		Mono: now.Mono, Wall: now.Wall, Realtime: r.Realtime,
+	}
+	if s.Kind == drills.PubSub {
+		c.ledger.Meta.Receivers = receivers(s)
 	}
 	out, err := c.cfg.Samples.Create(c.file)
 	if err == nil {
@@ -144,9 +157,38 @@ func (c *Canary) take(f drills.Frame, dec *decoder) error {
 		})
 		c.note(c.raw.flush())
 		return err
+	case "arrivals":
+		var a arrivals
+		if err := unmarshal(f, &a); err != nil {
+			return err
+		}
+		return c.receive(a)
 	case "halted", "holdings", "purged":
 		c.reply <- f
 	}
+	return nil
+}
+
+// receive stores what the clients of a websocket canary received.
+func (c *Canary) receive(a arrivals) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range a.Rows {
+		x := arrival{client: int(r[0]), seq: r[1], at: r[2], altered: r[3] != 0}
+		if err := c.ledger.isClient(x.client); err != nil {
+			return err
+		}
+		c.ledger.Arrivals = append(c.ledger.Arrivals, x)
+		c.note(c.raw.arrival(x, c.ledger.Meta.Receivers[x.client]))
+	}
+	for _, x := range a.Links {
+		if err := c.ledger.isClient(x.Client); err != nil {
+			return err
+		}
+		c.ledger.Links = append(c.ledger.Links, x)
+		c.note(c.raw.link(x, c.ledger.Meta.Receivers[x.Client]))
+	}
+	c.note(c.raw.flush())
 	return nil
 }
 
@@ -201,8 +243,11 @@ func (c *Canary) members(ctx context.Context) ([]MemberAddr, error) {
 // number from every member. An error spoils this canary's measurement; it is in CanaryMeasured as well.
 func (c *Canary) ReadBack(ctx context.Context, _ drills.Timing) error {
 	read := c.readBack
-	if c.cfg.Spec.IsRegister() {
+	switch {
+	case c.cfg.Spec.IsRegister():
 		read = c.haltRegister
+	case !c.cfg.Spec.IsStored():
+		read = c.haltFanOut
 	}
 	err := read(ctx)
 	if err != nil {
@@ -212,6 +257,18 @@ func (c *Canary) ReadBack(ctx context.Context, _ drills.Timing) error {
 	defer c.mu.Unlock()
 	c.note(err)
 	return err
+}
+
+// haltFanOut stops publishing and waits for late messages. Nothing is stored, so there is nothing else to read back.
+func (c *Canary) haltFanOut(ctx context.Context) error {
+	from := drills.Monotonic()
+	if _, err := c.command(ctx, "halt", nil, "halted"); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger.Back = &holdings{From: from, To: drills.Monotonic()}
+	return c.raw.back(*c.ledger.Back)
 }
 
 func (c *Canary) readBack(ctx context.Context) error {
@@ -241,12 +298,18 @@ func (c *Canary) Finish(ctx context.Context, t drills.Timing) ([]drills.Event, e
 	if c.agent == nil {
 		return nil, nil
 	}
-	p := c.purge(ctx)
+	stored := c.cfg.Spec.IsStored()
+	var p purged
+	if stored {
+		p = c.purge(ctx)
+	}
 	stopped := c.agent.stop(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ledger.Purge = &p
-	c.note(c.raw.purge(p))
+	if stored {
+		c.ledger.Purge = &p
+		c.note(c.raw.purge(p))
+	}
 	c.note(c.raw.close())
 	sum, err := c.cfg.Samples.Digest(c.file)
 	c.note(err)

@@ -77,12 +77,21 @@ func CanaryMain(ctx context.Context, in io.Reader, out io.Writer) error {
 	return a.run(ctx)
 }
 
+// receiver is a writer whose messages come back by themselves: what is published is stored nowhere.
+type receiver interface {
+	// arrivals are those since the last call.
+	arrivals() arrivals
+	// drain waits, for a bounded time, for what is still under way.
+	drain(context.Context)
+}
+
 type canaryAgent struct {
-	job   canaryJob
-	pipe  *drills.Pipe
-	store store
-	book  *book
-	known []MemberAddr // from the last command that named members
+	job    canaryJob
+	pipe   *drills.Pipe
+	writer writer
+	store  store // nil where nothing is stored
+	book   *book
+	known  []MemberAddr // from the last command that named members
 
 	mu  sync.Mutex
 	enc *encoder
@@ -105,16 +114,23 @@ func newCanaryAgent(job canaryJob, pipe *drills.Pipe) (*canaryAgent, error) {
 		a.store, err = newRegisterStore(job.Spec, a.book, newRedisStore)
 	case "postgres-register":
 		a.store, err = newRegisterStore(job.Spec, a.book, newPGStore)
+	case drills.PubSub:
+		a.writer, err = newFanOut(job.Spec, a.book)
+		return a, err
 	default:
-		err = fmt.Errorf("no canary of kind %q: want redis, redis-stream, redis-register, postgres, postgres-register or http", job.Spec.Kind)
+		err = fmt.Errorf("no canary of kind %q: want redis, redis-stream, redis-register, postgres, postgres-register, http or websocket", job.Spec.Kind)
 	}
+	a.writer = a.store
 	return a, err
 }
 
 func withCanaryDefaults(s *drills.CanarySpec) {
 	every, timeout := canaryEvery, canaryTimeout
-	if s.Kind == "http" {
+	switch s.Kind {
+	case "http":
 		every, timeout = httpEvery, httpTimeout
+	case drills.PubSub:
+		every, timeout = fanOutEvery, httpTimeout
 	}
 	if s.Every <= 0 {
 		s.Every = drills.Duration(every)
@@ -132,12 +148,15 @@ func withCanaryDefaults(s *drills.CanarySpec) {
 	if s.IsRegister() && s.Clients <= 0 {
 		s.Clients = registerClients
 	}
+	if s.Kind == drills.PubSub && s.Clients <= 0 {
+		s.Clients = fanOutClients
+	}
 }
 
 func (a *canaryAgent) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openCanary)
 	defer cancel()
-	if err := a.store.open(ctx); err != nil {
+	if err := a.writer.open(ctx); err != nil {
 		return fmt.Errorf("canary %s cannot write: %w", a.job.Name, err)
 	}
 	return nil
@@ -178,13 +197,13 @@ func (a *canaryAgent) write(ctx context.Context) (halt func()) {
 	ctx, stop := context.WithCancel(ctx)
 	keepCtx, release := context.WithCancel(context.WithoutCancel(ctx))
 	var wg, keeper sync.WaitGroup
-	keeper.Go(func() { a.store.keep(keepCtx) })
+	keeper.Go(func() { a.writer.keep(keepCtx) })
 	s := a.job.Spec
 	sch := &schedule{
 		period: s.Every.D(), timeout: s.Timeout.D(), now: drills.Monotonic,
 		phase: drills.Monotonic() + int64(leadTime) + rand.Int64N(int64(s.Every)),
 	} //nolint:gosec // a phase, not a secret
-	wg.Go(func() { sch.run(ctx, a.store, a.report) })
+	wg.Go(func() { sch.run(ctx, a.writer, a.report) })
 	wg.Go(func() {
 		for drills.Wait(ctx, flushEvery) {
 			_ = a.flush()
@@ -193,6 +212,9 @@ func (a *canaryAgent) write(ctx context.Context) (halt func()) {
 	return sync.OnceFunc(func() {
 		stop()
 		wg.Wait()
+		if r, ok := a.writer.(receiver); ok {
+			r.drain(keepCtx)
+		}
 		release()
 		keeper.Wait()
 		_ = a.flush()
@@ -212,10 +234,19 @@ func (a *canaryAgent) flush() error {
 	a.mu.Lock()
 	b := a.enc.take()
 	a.mu.Unlock()
-	if len(b.Rows) == 0 {
+	if len(b.Rows) > 0 {
+		if err := a.pipe.Send("samples", b); err != nil {
+			return err
+		}
+	}
+	r, ok := a.writer.(receiver)
+	if !ok {
 		return nil
 	}
-	return a.pipe.Send("samples", b)
+	if got := r.arrivals(); len(got.Rows)+len(got.Links) > 0 {
+		return a.pipe.Send("arrivals", got)
+	}
+	return nil
 }
 
 // obey carries out one command.
@@ -227,6 +258,9 @@ func (a *canaryAgent) obey(ctx context.Context, f drills.Frame, halt func()) err
 	var job readJob
 	if err := json.Unmarshal(f.Data, &job); err != nil {
 		return fmt.Errorf("command %s: %w", f.Type, err)
+	}
+	if a.store == nil {
+		return fmt.Errorf("%s: this canary stores nothing", f.Type)
 	}
 	a.known = job.Members
 	switch f.Type {

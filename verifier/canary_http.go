@@ -96,22 +96,10 @@ func (h *httpStore) check(ctx context.Context, seq int64) result {
 	return out
 }
 
-// create sends one write and judges the answer: acknowledged, definitely refused, throttled, or nobody knows.
+// create sends one write and keeps the id that the answer has.
 func (h *httpStore) create(ctx context.Context, r request, seq int64) result {
-	sent := false // not before there is a connection
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
-	resp, body, bad := r.do(ctx)
-	switch {
-	case bad != nil && sent:
-		return result{Timeout, bad.text}
-	case bad != nil:
-		return beforeSending(*bad)
-	}
-	out := judge(resp, body, h.spec.Write.Expect)
+	body, out := posted(ctx, r, h.spec.Write.Expect)
 	if out.class != Good {
-		if resp.StatusCode/100 == 2 || resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusRequestTimeout {
-			return result{Timeout, out.text} // it reached something that may have passed it on
-		}
 		return out
 	}
 	id, ok := textAt(body, h.spec.Write.ID)
@@ -123,6 +111,27 @@ func (h *httpStore) create(ctx context.Context, r request, seq int64) result {
 	h.mu.Unlock()
 	h.book.stored(seq, id)
 	return good()
+}
+
+// posted sends one write and judges the answer: acknowledged, definitely refused, throttled, or nobody knows.
+func posted(ctx context.Context, r request, want drills.HTTPExpect) ([]byte, result) {
+	sent := false // not before there is a connection
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
+	resp, body, bad := r.do(ctx)
+	switch {
+	case bad != nil && sent:
+		return nil, result{Timeout, bad.text}
+	case bad != nil:
+		return nil, beforeSending(*bad)
+	}
+	out := judge(resp, body, want)
+	if out.class == Good {
+		return body, good()
+	}
+	if resp.StatusCode/100 == 2 || resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusRequestTimeout {
+		return nil, result{Timeout, out.text} // it reached something that may have passed it on
+	}
+	return nil, out
 }
 
 // withHTTPDefaults fills in methods and the size of a page.

@@ -65,7 +65,7 @@ func (a *canaryAgent) proof(ctx context.Context, members []MemberAddr) (string, 
 
 // orphaned purges without an orchestrator: on the members it last named, else through the write address.
 func (a *canaryAgent) orphaned(ctx context.Context) {
-	if !a.job.Spec.Purge {
+	if !a.job.Spec.Purge || a.store == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, orphanPurge)

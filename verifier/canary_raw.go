@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
@@ -15,16 +16,17 @@ import (
 // CanarySchema is the version of a canary's raw file: CSV with one comment line "# {json}" (a CanaryMeta), a header line
 // and rows of
 //
-//	row      write | read | member | purge
-//	seq      write: its number
+//	row      write | arrival | link | read | member | purge
+//	seq      write, arrival: its number
 //	send_ns  write: CLOCK_MONOTONIC when sent; read: when reading back began
-//	ack_ns   write: when it was acknowledged or given up; read: when reading back ended
+//	ack_ns   write: when it was acknowledged or given up; arrival: when a client had the message; link: when a client's
+//	         connection stood or broke; read: when reading back ended
 //	outcome  write: ok | indeterminate (sent, no answer) | unsent (we were stuck) | failed:CLASS (refused before any effect) |
 //	         throttled (refused because of a rate limit; says nothing of the system);
-//	         purge: ok | failed
+//	         arrival: ok | altered (not what was sent); link: up | down; purge: ok | failed
 //	text     write: where it was stored (a stream entry's id, a WAL position, a row's id), what a register's read was answered, or why it was not ok; read: the primary's
-//	         walHistory as JSON, where it has one; member: a Holding as JSON; purge: the proof
-//	server   write: who acknowledged it, where that is known
+//	         walHistory as JSON, where it has one; member: a Holding as JSON; purge: the proof; link: why it broke
+//	server   write: who acknowledged it, where that is known; arrival, link: which client
 const CanarySchema = "simulacro.canary/v1"
 
 var canaryColumns = [...]string{"row", "seq", "send_ns", "ack_ns", "outcome", "text", "server"} //nolint:gochecknoglobals // a constant that Go cannot write as one
@@ -42,6 +44,7 @@ type CanaryMeta struct {
 	Namespace  string          `json:"namespace"`           // keys or table
 	Registers  int             `json:"registers,omitempty"` // of a register canary: with the number of an operation they say what it was
 	Clients    int             `json:"clients,omitempty"`
+	Receivers  []string        `json:"receivers,omitempty"` // the clients of a websocket canary
 	Mono       int64           `json:"mono_ns"`
 	Wall       time.Time       `json:"wall"`
 	Realtime   bool            `json:"realtime"`
@@ -75,6 +78,22 @@ func (w *ledgerWriter) write(s Sample) error {
 		text, server = s.Position, s.Text
 	}
 	return w.csv.Write([]string{"write", itoa(s.Seq), itoa(s.Send), itoa(s.Done), outcomeWord(s.Class), text, server})
+}
+
+func (w *ledgerWriter) arrival(a arrival, client string) error {
+	word := "ok"
+	if a.altered {
+		word = "altered"
+	}
+	return w.csv.Write([]string{"arrival", itoa(a.seq), "", itoa(a.at), word, "", client})
+}
+
+func (w *ledgerWriter) link(l link, client string) error {
+	word := "down"
+	if l.Up {
+		word = "up"
+	}
+	return w.csv.Write([]string{"link", "", "", itoa(l.At), word, l.Why, client})
 }
 
 func (w *ledgerWriter) back(h holdings) error {
@@ -157,6 +176,16 @@ func (l *Ledger) row(f []string) error {
 		}
 		l.Writes = append(l.Writes, s)
 		return err
+	case "arrival":
+		a := arrival{client: slices.Index(l.Meta.Receivers, f[6]), altered: f[4] == "altered"}
+		err := parseInts([]string{f[1], f[3]}, &a.seq, &a.at)
+		l.Arrivals = append(l.Arrivals, a)
+		return errors.Join(err, l.isClient(a.client))
+	case "link":
+		x := link{Client: slices.Index(l.Meta.Receivers, f[6]), Up: f[4] == "up", Why: f[5]}
+		err := parseInts(f[3:4], &x.At)
+		l.Links = append(l.Links, x)
+		return errors.Join(err, l.isClient(x.Client))
 	case "read":
 		l.Back = &holdings{}
 		err := parseInts(f[2:4], &l.Back.From, &l.Back.To)

@@ -7,7 +7,7 @@ import (
 // Frames of a canary agent. To it, after the spec (canaryJob): "halt" (stop writing, answered by "halted" once every
 // write in flight has ended), "read" (readJob, answered by one "holdings"), "purge" (readJob, answered by "purged") and
 // "stop". From it: "ready", "samples" (as a probe agent's; good = acknowledged, timeout = sent without an answer,
-// observer = not sent, all else = refused before any effect), "done". End of input: stop, and purge where asked to.
+// observer = not sent, all else = refused before any effect), "arrivals" (of a websocket canary), "done". End of input: stop, and purge where asked to.
 
 // canaryJob is the spec of a canary agent.
 type canaryJob struct {
@@ -69,6 +69,20 @@ type holdings struct {
 type purged struct {
 	OK    bool   `json:"ok"`
 	Proof string `json:"proof"`
+}
+
+// arrivals is the data of an "arrivals" frame: rows of [client, seq, CLOCK_MONOTONIC, 1 when the content had changed].
+type arrivals struct {
+	Rows  [][4]int64 `json:"r,omitempty"`
+	Links []link     `json:"l,omitempty"`
+}
+
+// link is a change of one client's connection.
+type link struct {
+	Client int    `json:"c"`
+	Up     bool   `json:"up,omitempty"`
+	At     int64  `json:"at"` // CLOCK_MONOTONIC
+	Why    string `json:"why,omitempty"`
 }
 
 // spans turns numbers into runs of ascending neighbours, in the order given.

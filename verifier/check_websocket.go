@@ -2,10 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,13 +12,11 @@ import (
 // wsCheck publishes a numbered message by HTTP and waits until it comes back on a subscription that is held all the
 // time, as a user's browser holds it. Delivery counts, not the publisher's answer.
 type wsCheck struct {
-	spec    drills.ProbeSpec
-	client  *http.Client
-	dial    *dialer
-	session *session // nil: no login
-	mark    string   // begins every message of ours
-	sub     *subscription
-	posts   sync.WaitGroup
+	wsClient
+	spec  drills.ProbeSpec
+	mark  string // begins every message of ours
+	sub   *subscription
+	posts sync.WaitGroup
 
 	mu      sync.Mutex
 	waiting map[int64]chan result
@@ -33,11 +27,18 @@ func newWebSocketCheck(s drills.ProbeSpec) (*wsCheck, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &wsCheck{spec: s, client: client, dial: d, mark: "smlcr-" + rand.Text()[:8] + "-", waiting: map[int64]chan result{}}
+	c := &wsCheck{
+		wsClient: wsClient{client: client, dial: d, headers: s.Headers, topic: s.Topic},
+		spec:     s, mark: newMark(), waiting: map[int64]chan result{},
+	}
 	if s.Login != nil {
 		c.session = newSession(client, d, *s.Login)
 	}
-	c.sub = newSubscription(c)
+	c.sub = newSubscription(&c.wsClient, s.URL, c.arrived, func(up bool, why result) {
+		if !up {
+			c.broke(why)
+		}
+	})
 	return c, nil
 }
 
@@ -59,13 +60,6 @@ func (c *wsCheck) keep(ctx context.Context, opened func()) {
 		return
 	}
 	c.sub.keep(ctx, opened)
-}
-
-func (c *wsCheck) token() (string, result) {
-	if c.session == nil {
-		return "", good()
-	}
-	return c.session.get()
 }
 
 func (c *wsCheck) check(ctx context.Context, seq int64) result {
@@ -98,14 +92,7 @@ func (c *wsCheck) check(ctx context.Context, seq int64) result {
 }
 
 func (c *wsCheck) publish(ctx context.Context, token string, seq int64) result {
-	r := request{
-		client: c.client, dial: c.dial, method: http.MethodPost, url: c.spec.PublishURL, token: token,
-		body: c.body(seq), headers: map[string]string{"Content-Type": "application/json"},
-	}
-	for k, v := range c.spec.Headers {
-		r.headers[k] = v
-	}
-	resp, body, bad := r.do(ctx)
+	resp, body, bad := c.posting(c.spec.PublishURL, token, c.body(seq)).do(ctx)
 	if bad != nil {
 		return *bad
 	}
@@ -116,18 +103,8 @@ func (c *wsCheck) publish(ctx context.Context, token string, seq int64) result {
 	return out
 }
 
-// body is the message to publish: the spec's with {id} and {topic} filled in, else a small envelope with the id as content.
 func (c *wsCheck) body(seq int64) string {
-	id := c.mark + strconv.FormatInt(seq, 10) + "."
-	if c.spec.Body != "" {
-		return strings.NewReplacer("{id}", id, "{topic}", c.spec.Topic).Replace(c.spec.Body)
-	}
-	msg := map[string]string{"title": "simulacro probe", "content": id, "level": "info"}
-	if c.spec.Topic != "" {
-		msg["topic"] = c.spec.Topic
-	}
-	b, _ := json.Marshal(msg)
-	return string(b)
+	return c.message(c.spec.Body, c.mark+strconv.FormatInt(seq, 10)+".")
 }
 
 func (c *wsCheck) await(seq int64) <-chan result {
@@ -179,32 +156,4 @@ func (c *wsCheck) broke(r result) {
 		default:
 		}
 	}
-}
-
-// address is the subscription's URL; {token} in it is replaced by the token, for servers that want it there.
-func (c *wsCheck) address(token string) string {
-	return strings.ReplaceAll(c.spec.URL, "{token}", token)
-}
-
-// greeting is sent after connecting: a subscription to the topic.
-func (c *wsCheck) greeting() string {
-	if c.spec.Topic == "" {
-		return ""
-	}
-	b, _ := json.Marshal(map[string]any{"event_type": "subscribe", "data": map[string]any{"events": []string{c.spec.Topic}}})
-	return string(b)
-}
-
-func (c *wsCheck) classify(resp *http.Response, err error) result {
-	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		r := ofStatus(resp.StatusCode, resp.Header)
-		r.text = clip(fmt.Sprintf("websocket: %s", r.text))
-		if r.class == Unauthorised && c.session != nil {
-			c.session.refused()
-		}
-		return r
-	}
-	r := transport(err, c.dial.known(hostOfURL(c.spec.URL)))
-	r.text = clip("websocket: " + r.text)
-	return r
 }

@@ -62,17 +62,18 @@ func (e Expand) probe(s drills.ProbeSpec) (drills.ProbeSpec, error) {
 
 // canary expands a copy of a canary's spec.
 func (e Expand) canary(s drills.CanarySpec) (drills.CanarySpec, error) {
-	err := e.all(&s.Keys, &s.Table, &s.Master, &s.Address, &s.Username, &s.Password, &s.DSN)
-	var errList, errMembers, errTLS, errAuth, errHTTP error
+	err := e.all(&s.Keys, &s.Table, &s.Master, &s.Address, &s.Username, &s.Password, &s.DSN, &s.PublishURL, &s.Topic, &s.Body, &s.Expect.Contains)
+	var errList, errMembers, errTLS, errAuth, errHTTP, errReceive error
+	s.Receive, errReceive = e.list(s.Receive)
 	errHTTP = e.httpCanary(&s)
 	s.SentinelAuth, errAuth = s.SentinelAuth.Expanded(e)
 	s.Sentinels, errList = e.list(s.Sentinels)
 	s.Members, errMembers = e.list(s.Members)
 	s.TLS, errTLS = s.TLS.Expanded(e)
-	return s, errors.Join(err, errList, errMembers, errTLS, errAuth, errHTTP)
+	return s, errors.Join(err, errList, errMembers, errTLS, errAuth, errHTTP, errReceive)
 }
 
-// httpCanary expands copies of what only a canary of kind http has.
+// httpCanary expands copies of what only canaries of kind http and websocket have.
 func (e Expand) httpCanary(s *drills.CanarySpec) error {
 	var errs []error
 	if s.Login != nil {

@@ -24,7 +24,7 @@ type inProcess struct {
 }
 
 func (l *inProcess) Start(_ context.Context, p drills.Place, argv []string) (drills.Stream, error) {
-	main := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": ProbeMain, "canary": CanaryMain, "breakers": BreakerMain}[argv[1]]
+	main := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": ProbeMain, "canary": CanaryMain, "breakers": BreakerMain, "rates": RatesMain}[argv[1]]
 	if main == nil {
 		return nil, errors.New("no such agent")
 	}

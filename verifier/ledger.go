@@ -15,6 +15,9 @@ type Ledger struct {
 	Writes []Sample  // good: acknowledged; timeout: sent, no answer; observer: not sent; else refused before any effect
 	Back   *holdings // nil: not read back
 	Purge  *purged
+
+	Arrivals []arrival // of a websocket canary: what its clients received
+	Links    []link
 }
 
 // Settle computes the record's view of the ledger (EVIDENCE 6.2). Pure; Raw and SHA256 are the caller's. Strip cells are
@@ -39,6 +42,8 @@ func (l *Ledger) Settle(t drills.Timing) drills.CanaryMeasured {
 		out.Error = "no write was ever acknowledged: " + l.commonest()
 	case l.Back == nil:
 		out.Error = "the writes were not read back"
+	case l.Meta.Kind == drills.PubSub:
+		l.deliver(&out, acked, t)
 	default:
 		l.reconcile(&out, acked, t)
 	}
@@ -82,6 +87,15 @@ func (l *Ledger) reconcile(out *drills.CanaryMeasured, acked []Sample, t drills.
 	l.oddities(out)
 	l.stale(out, acked)
 	fates := l.fates()
+	out.Reordered = l.reordered()
+	l.count(out, acked, fates, t)
+	out.Positions = l.positions(acked, fates)
+	out.Servers = l.servers(acked, fates)
+}
+
+// count adds up what became of acknowledged writes, and where the lost ones lie.
+func (l *Ledger) count(out *drills.CanaryMeasured, acked []Sample, fates map[int64]fate, t drills.Timing) {
+	clock := l.Meta.clock()
 	for _, w := range acked {
 		switch fates[w.Seq] {
 		case intact:
@@ -94,12 +108,9 @@ func (l *Ledger) reconcile(out *drills.CanaryMeasured, acked []Sample, t drills.
 		case corrupt:
 		}
 	}
-	out.Reordered = l.reordered()
-	out.Positions = l.positions(acked, fates)
 	out.NewestLost = l.newestLost(acked, fates)
 	out.Spans = l.lostSpans(acked, fates)
 	out.Point = l.point(acked, fates)
-	out.Servers = l.servers(acked, fates)
 }
 
 // newestLost holds the true instant of the last acknowledgement of a lost write: that instant is at or after every lost

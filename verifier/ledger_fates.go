@@ -24,6 +24,9 @@ func (l *Ledger) counting() []Holding {
 
 // fates merges the holdings that count: intact anywhere in the lineage is intact.
 func (l *Ledger) fates() map[int64]fate {
+	if l.Meta.Kind == drills.PubSub {
+		return l.delivered(l.inboxes())
+	}
 	out := map[int64]fate{}
 	for _, h := range l.counting() {
 		for _, s := range h.Corrupt {

@@ -27,6 +27,7 @@ type ProbesConfig struct {
 	Run      string
 	// Components declare the breakers that are inferred from a probe's traffic; may be left out.
 	Components map[string]drills.Component
+	Rates      *Rates          // how often targets may be asked, learned before; may be left out
 	Recovery   drills.Recovery // the drill's: For and Share say when an outage is over (default 10 s, the baseline's share)
 	Log        *zap.Logger
 }
@@ -99,6 +100,10 @@ func (p *Probes) groups() (map[drills.Place][]namedProbe, error) {
 			continue
 		}
 		withDefaults(&spec)
+		spec, said := p.cfg.Rates.probe(name, spec)
+		if said != "" {
+			p.emit(slowedFinding("probe", name, said))
+		}
 		place := placeOf(spec.From, "probes")
 		out[place] = append(out[place], namedProbe{name, spec})
 	}

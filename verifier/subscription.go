@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -22,15 +21,18 @@ const (
 
 // subscription holds one WebSocket connection and opens it again with a small back-off when it breaks.
 type subscription struct {
-	owner *wsCheck
+	by      *wsClient
+	url     string
+	arrived func(frame []byte)
+	changed func(up bool, why result) // called when it stands and when it breaks or cannot be made
 
 	mu  sync.Mutex
 	up  bool
 	why result // of the last failure
 }
 
-func newSubscription(owner *wsCheck) *subscription {
-	return &subscription{owner: owner, why: result{Observer, "websocket: not connected yet"}}
+func newSubscription(by *wsClient, url string, arrived func([]byte), changed func(bool, result)) *subscription {
+	return &subscription{by: by, url: url, arrived: arrived, changed: changed, why: result{Observer, "websocket: not connected yet"}}
 }
 
 func (s *subscription) state() (bool, result) {
@@ -51,10 +53,11 @@ func (s *subscription) keep(ctx context.Context, opened func()) {
 		conn, why := s.connect(ctx)
 		if conn != nil {
 			s.set(true, good())
+			s.changed(true, good())
 			settled := time.AfterFunc(wsSettle, opened)
 			err := s.read(ctx, conn)
 			settled.Stop()
-			why, wait = s.owner.classify(nil, err), wsBackoff
+			why, wait = s.by.classify(s.url, nil, err), wsBackoff
 			if !why.class.Bad() { // closed in good order is still an interrupted subscription
 				why = result{Failed, "websocket: closed by the server"}
 			}
@@ -63,7 +66,7 @@ func (s *subscription) keep(ctx context.Context, opened func()) {
 			return
 		}
 		s.set(false, why)
-		s.owner.broke(why)
+		s.changed(false, why)
 		opened()
 		if !drills.Wait(ctx, wait) {
 			return
@@ -75,29 +78,7 @@ func (s *subscription) keep(ctx context.Context, opened func()) {
 func (s *subscription) connect(ctx context.Context) (*websocket.Conn, result) {
 	ctx, cancel := context.WithTimeout(ctx, wsHandshake)
 	defer cancel()
-	token, why := s.owner.token()
-	if s.owner.session != nil && token == "" {
-		return nil, why
-	}
-	opts := &websocket.DialOptions{HTTPClient: s.owner.client, HTTPHeader: http.Header{}}
-	for k, v := range s.owner.spec.Headers {
-		opts.HTTPHeader.Set(k, v)
-	}
-	if token != "" {
-		opts.HTTPHeader.Set("Authorization", "Bearer "+token)
-	}
-	conn, resp, err := websocket.Dial(ctx, s.owner.address(token), opts) //nolint:bodyclose // the library closes it
-	if err != nil {
-		return nil, s.owner.classify(resp, err)
-	}
-	conn.SetReadLimit(wsFrameMax)
-	if hello := s.owner.greeting(); hello != "" {
-		if err := conn.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
-			_ = conn.CloseNow()
-			return nil, s.owner.classify(nil, err)
-		}
-	}
-	return conn, good()
+	return s.by.connect(ctx, s.url)
 }
 
 // read hands frames over until the connection breaks. A peer that answers no ping for two periods counts as broken, as
@@ -127,6 +108,6 @@ func (s *subscription) read(ctx context.Context, conn *websocket.Conn) error {
 			}
 			return err
 		}
-		s.owner.arrived(frame)
+		s.arrived(frame)
 	}
 }

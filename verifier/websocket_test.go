@@ -232,7 +232,7 @@ func TestWebSocketBody(t *testing.T) {
 	if r := <-back; r.class != Good {
 		t.Error(r)
 	}
-	if u := (&wsCheck{spec: drills.ProbeSpec{URL: "ws://h/ws?token={token}"}}).address("T"); u != "ws://h/ws?token=T" {
+	if u := address("ws://h/ws?token={token}", "T"); u != "ws://h/ws?token=T" {
 		t.Error(u)
 	}
 }

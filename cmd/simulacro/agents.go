@@ -20,6 +20,7 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"probe":     verifier.ProbeMain,
 		"canary":    verifier.CanaryMain,
 		"breakers":  verifier.BreakerMain,
+		"rates":     verifier.RatesMain,
 		"ws-load":   load.WebSocketMain,
 		"ws-share":  load.ShareMain,
 		"open-load": load.OpenMain,

@@ -156,8 +156,9 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 	o.RuleSet, _ = m.RuleSet(ctx) // what is not known is not claimed; the checks say why
 	o.Readiness = s.readiness(ctx, m)
 	e.Runtime = s.mux
-	e.Preflights = append(s.preflights(), s.checkBudget(*o), m)
-	e.Observers = s.observers(j.drill, m, dir, dir.ID())
+	rates := s.rates(j.drill, dir.ID())
+	e.Preflights = append(s.preflights(), s.checkBudget(*o), rates, m)
+	e.Observers = s.observers(j.drill, m, rates, dir, dir.ID())
 	e.Lock = s.lock
 	e.Sweep = s.sweepRun
 	return nil

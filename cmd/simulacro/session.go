@@ -99,15 +99,27 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 
 // observers are everything that watches a run: roles, monitoring, every probe of the system (what else suffers is worth
 // knowing, and a probe costs a fraction of a percent of a core), and the component's canaries.
-func (s *session) observers(d *drills.Drill, m *monitor.Monitor, samples drills.Samples, run string) []drills.Observer {
+func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier.Rates, samples drills.Samples, run string) []drills.Observer {
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
 		m, newNetWatch(s.netEnds),
-		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
+		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}
-	out = append(out, s.canaryObservers(d, samples, run)...)
+	out = append(out, s.canaryObservers(d, rates, samples, run)...)
 	return out
+}
+
+// rates learns how often the targets of a drill's probes and canaries may be asked.
+func (s *session) rates(d *drills.Drill, run string) *verifier.Rates {
+	canaries := map[string]drills.CanarySpec{}
+	for _, name := range s.canaries(d) {
+		canaries[name] = s.system.Canaries[name]
+	}
+	return verifier.NewRates(verifier.RatesConfig{
+		Probes: s.system.Probes, Canaries: canaries, Limits: s.system.Limits.Targets, Run: run, Recovery: d.Recovery,
+		Launcher: s.launch, Expand: s.expand, Log: s.log.Named("rates"),
+	})
 }
 
 // canaries are those that judge the drilled component and those that the drill names.
@@ -126,13 +138,13 @@ func (s *session) canaries(d *drills.Drill) []string {
 }
 
 // canaryObservers are the drill's canaries and, per component whose store they write to, who acknowledged their writes.
-func (s *session) canaryObservers(d *drills.Drill, samples drills.Samples, run string) []drills.Observer {
+func (s *session) canaryObservers(d *drills.Drill, rates *verifier.Rates, samples drills.Samples, run string) []drills.Observer {
 	var out []drills.Observer
 	stores := map[string][]*verifier.Canary{}
 	for _, name := range s.canaries(d) {
 		c := verifier.NewCanary(verifier.CanaryConfig{
 			Name: name, Spec: s.system.Canaries[name], Run: run, Launcher: s.launch, Samples: samples,
-			Expand: s.expand, Members: s.membersOf(name), Log: s.log.Named("canary"),
+			Expand: s.expand, Members: s.membersOf(name), Rates: rates, Log: s.log.Named("canary"),
 		})
 		out = append(out, c)
 		if store := s.storeOf(name); store != "" && !s.system.Canaries[name].IsRegister() {

@@ -17,6 +17,7 @@ func canaryFields() map[string][]string {
 		"redis-stream": append(slices.Clone(redis), "retries"),
 		"postgres":     {"dsn", "table", "geometry", "tls"},
 		"http":         {"write", "read", "list", "remove", "headers", "login", "tls"},
+		"websocket":    {"publish", "receive", "clients", "topic", "body", "expect", "headers", "login", "tls"},
 
 		"redis-register":    append(slices.Clone(redis), "registers", "clients"),
 		"postgres-register": {"dsn", "table", "registers", "clients", "tls"},
@@ -31,6 +32,10 @@ func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 	d.from(path, c.From, false)
 	if c.Kind == "http" { // an API is slower than a store, and may be rate limited
 		fill(&c.Every, time.Second)
+		fill(&c.Timeout, 2*time.Second)
+	}
+	if c.Kind == drills.PubSub {
+		fill(&c.Every, 100*time.Millisecond)
 		fill(&c.Timeout, 2*time.Second)
 	}
 	if c.IsRegister() {
@@ -70,6 +75,8 @@ func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 		d.ownTable(path+".table", c.Table)
 	case "http":
 		d.httpCanary(path, c)
+	case drills.PubSub:
+		d.fanOutCanary(path, c)
 	}
 }
 

@@ -103,13 +103,26 @@ func (r *drillReader) loss(path string, x *drills.Loss) {
 	if r.required(path+".canary", x.Canary != "", "the canary whose losses are bounded") && r.sys != nil {
 		r.known(path+".canary", "canary", x.Canary, keys(r.sys.Canaries))
 	}
-	if x.MaxWrites == nil && x.MaxAge == 0 {
-		r.add(path, "no bound is given", "max-writes, max-age or both")
+	if x.MaxWrites == nil && x.MaxAge == 0 && x.MaxDuplicated == nil && x.MaxReordered == nil {
+		r.add(path, "no bound is given", "max-writes, max-age, max-duplicated, max-reordered or several")
 	}
-	if x.MaxWrites != nil && *x.MaxWrites < 0 {
-		r.add(path+".max-writes", "fewer than none cannot be lost", "0 means that nothing may be lost")
+	for key, n := range map[string]*int{"max-writes": x.MaxWrites, "max-duplicated": x.MaxDuplicated, "max-reordered": x.MaxReordered} {
+		if n != nil && *n < 0 {
+			r.add(path+"."+key, "fewer than none cannot be", "0 means that none may be")
+		}
 	}
 	r.positive(path+".max-age", x.MaxAge)
+	if r.sys == nil {
+		return
+	}
+	c, ok := r.sys.Canaries[x.Canary]
+	switch {
+	case !ok:
+	case x.MaxAge > 0 && !c.IsStored():
+		r.add(path+".max-age", x.Canary+" stores nothing, so its losses have no age", "max-writes bounds the messages that did not reach every client")
+	case x.MaxReordered != nil && !c.IsOrdered():
+		r.add(path+".max-reordered", "the order of the writes of "+x.Canary+" cannot be seen", "name a canary of kind redis-stream or websocket")
+	}
 }
 
 func (r *drillReader) consistency(x *drills.Consistency) {

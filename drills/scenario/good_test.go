@@ -39,6 +39,7 @@ func TestSystemDefaults(t *testing.T) {
 		{"api canary timeout", s.Canaries["orders"].Timeout, ms(2000)},
 		{"api canary methods", s.Canaries["orders"].Write.Method + s.Canaries["orders"].Remove.Method, "POSTDELETE"},
 		{"api canary page", s.Canaries["orders"].List.Limit, 100},
+		{"fan-out canary", []any{s.Canaries["news"].Every, s.Canaries["news"].Timeout, s.Canaries["news"].Clients}, []any{ms(100), ms(2000), 2}},
 		{"component name", s.Components["store"].Name, "store"},
 		{"sentinel data port", s.Components["store"].Roles.Port, 6379},
 		{"patroni ports", [2]int{s.Components["ledger"].Roles.Port, s.Components["ledger"].Roles.RESTPort}, [2]int{5432, 8008}},

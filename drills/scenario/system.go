@@ -80,6 +80,15 @@ func (d *document) system(s *drills.System) {
 	if s.Limits.LoadRate < 0 {
 		d.add("limits.load-rate", "this cannot be negative", "operations a second that a load step may make at most")
 	}
+	for target, l := range s.Limits.Targets {
+		path := join("limits.targets", target)
+		d.address(path, target)
+		d.required(path+".requests", l.Requests != 0, "how many requests are allowed")
+		if l.Requests < 0 {
+			d.add(path+".requests", "this cannot be negative", "how many requests are allowed")
+		}
+		d.needed(path+".per", l.Per, "in how long, such as 1m")
+	}
 }
 
 func (d *document) runtime(s *drills.System) {

@@ -79,6 +79,7 @@ func wire(ctx context.Context, c config, log *zap.Logger) (*app, error) {
 	a.hub = hub.New(hub.Options{
 		Origin: origin(c.Instance), Queue: c.WSQueue, MaxConns: c.WSMaxConns, WriteTimeout: c.WSWriteTimeout,
 		Heartbeat: c.Heartbeat, Register: labelled, Log: log.Named("hub"),
+		Echo: func() bool { return c.Defects.On(defects.OwnEchoDelivered) },
 	})
 	a.sub = bus.NewSubscriber(a.follower, a.hub.Relay, c.Defects, labelled, log.Named("subscriber"))
 	on := func(n defects.Name) func() bool { return func() bool { return c.Defects.On(n) } }

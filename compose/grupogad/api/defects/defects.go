@@ -30,11 +30,14 @@ const (
 	BreakerNoHalfOpen Name = "breaker-no-half-open"
 	// RateLimit100 limits every client to 100 requests a minute.
 	RateLimit100 Name = "rate-limit-100"
+	// OwnEchoDelivered hands the publishing instance's own clients every message twice: when it is published, and again when
+	// it comes back from Redis (as the real system does).
+	OwnEchoDelivered Name = "own-echo-delivered"
 )
 
 // All lists every defect, in the order in which they are documented.
 func All() []Name {
-	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100}
+	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100, OwnEchoDelivered}
 }
 
 // Set is the defects that are on. Its methods may be called from any goroutine.

@@ -21,6 +21,7 @@ type Options struct {
 	MaxConns     int           // more are refused
 	WriteTimeout time.Duration // one frame to one socket
 	Heartbeat    time.Duration // between two pings
+	Echo         func() bool   // whether our own messages are delivered again when they come back; nil: never
 	Register     prometheus.Registerer
 	Log          *zap.Logger
 }
@@ -137,7 +138,7 @@ func (h *Hub) Relay(payload []byte) error {
 	if err := unmarshal(payload, &e); err != nil {
 		return err
 	}
-	if e.RoutingMetadata.Origin == h.o.Origin {
+	if e.RoutingMetadata.Origin == h.o.Origin && (h.o.Echo == nil || !h.o.Echo()) {
 		return nil
 	}
 	h.m.relayed.Inc()

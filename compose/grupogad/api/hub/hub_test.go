@@ -170,6 +170,23 @@ func TestATopicListIsBounded(t *testing.T) {
 	}
 }
 
+// The defect own-echo-delivered: those who listen where a message is published get it twice, the others once.
+func TestOwnEchoIsDelivered(t *testing.T) {
+	t.Parallel()
+	h, _ := newHub(t, func(o *Options) { o.Echo = func() bool { return true } })
+	p := connect(t, h, "1", "LEVEL_1")
+	payload, _, err := h.Broadcast(note(t, "", "seq 1"))
+	if err == nil {
+		err = h.Relay(payload)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := p.next(), p.next(); a.MessageID != b.MessageID || content(t, b) != "seq 1" {
+		t.Errorf("received %+v and %+v, want the same twice", a, b)
+	}
+}
+
 func TestOwnEchoIsLeftOutAndOthersComeOnceUnchanged(t *testing.T) {
 	t.Parallel()
 	one, reg1 := newHub(t, nil)
