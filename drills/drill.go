@@ -156,7 +156,7 @@ type LoadBound struct {
 	BackWithin  Duration    `json:"back-within,omitempty" yaml:"back-within"`     // after many ended at once, until as many are open again
 	Rate        Share       `json:"rate,omitempty" yaml:"rate"`                   // of the wanted operations a second, done well
 	Success     Share       `json:"success,omitempty" yaml:"success"`             // of the operations that say something of the target
-	Throttled   *Share      `json:"max-throttled,omitempty" yaml:"max-throttled"` // of the operations; given, a limiter's refusals are the target's doing
+	Throttled   *int        `json:"max-throttled,omitempty" yaml:"max-throttled"` // operations that a limiter refused; given, that is the target's doing
 	Flows       []FlowBound `json:"flows,omitempty" yaml:"flows"`                 // bounds on single flows of an open-model load
 }
 

@@ -122,7 +122,7 @@ func loadTarget(x *LoadBound) string {
 	limit("p99", x.P99)
 	limit("all back after a storm", x.BackWithin)
 	if x.Throttled != nil {
-		out = append(out, fmt.Sprintf("throttled <= %g%%", math.Round(float64(*x.Throttled)*1e8)/1e6))
+		out = append(out, fmt.Sprintf("throttled <= %d", *x.Throttled))
 	}
 	for _, b := range x.Flows {
 		share(b.Flow+" rate", b.Rate)
@@ -174,7 +174,7 @@ func (s LoadStorm) String() string {
 // flowMisses: the bounds of the whole load hold for every flow, those of a flow for it alone.
 func flowMisses(x *LoadBound, m LoadMeasured) string {
 	for _, flow := range m.Flows {
-		if t := x.Throttled; t != nil && float64(flow.Count.Throttled) > float64(*t)*float64(flow.Due) {
+		if t := x.Throttled; t != nil && flow.Count.Throttled > *t {
 			return fmt.Sprintf("%s: %d of %d operations were throttled", flow.Name, flow.Count.Throttled, flow.Due)
 		}
 		bounds := []FlowBound{{Rate: x.Rate, Success: x.Success, P95: x.P95, P99: x.P99}}

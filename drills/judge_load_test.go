@@ -82,11 +82,11 @@ func TestLoadOfSeveralGenerators(t *testing.T) {
 // Refusals of a limiter say nothing of the system, unless the drill says that they are what it is about.
 func TestThrottledLoad(t *testing.T) {
 	t.Parallel()
-	none, some := Share(0), Share(0.5)
+	none, some := 0, 800
 	flow := goodFlow("a")
 	flow.Count.Good, flow.Count.Throttled = flow.Due*6/10, flow.Due*4/10
 	for name, c := range map[string]struct {
-		bound   *Share
+		bound   *int
 		verdict Verdict
 		cause   string
 	}{

@@ -28,7 +28,7 @@ type agent struct {
 
 func (e env) agent(ctx context.Context, name string, spec any) (*agent, error) {
 	if e.simulacro == "" {
-		return nil, errors.New("the program is missing: make build, and give --simulacro bin/simulacro")
+		return nil, missing("run make build, and give --simulacro bin/simulacro")
 	}
 	a := &agent{cmd: exec.CommandContext(ctx, e.simulacro, "_agent", name), ended: make(chan struct{}), heard: make(chan load.Readiness, 1)}
 	a.cmd.Stderr = os.Stderr

@@ -33,7 +33,7 @@ const (
 // server answers.
 func (e env) container(ctx context.Context, image, user, script string, ready ...string) (*container, error) {
 	if exec.CommandContext(ctx, "docker", "image", "inspect", image).Run() != nil {
-		return nil, fmt.Errorf("run make images: this needs the image %s", image)
+		return nil, missing("run make images (it needs Docker and the image " + image + ")")
 	}
 	port, err := freePort(ctx)
 	if err != nil {
