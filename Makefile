@@ -49,8 +49,8 @@ $(GOLANGCI_LINT):
 
 tools: $(GOLANGCI_LINT)
 
-bench: ## every performance goal, measured against other tools: docs/PERFORMANCE.md (SHORT=1 only checks; ONLY=http-rate,...)
-	@cd verifier/load/bench && go build -o $(CURDIR)/.state/bench . && cd $(CURDIR) && .state/bench $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short,$(if $(ONLY),,--out docs/PERFORMANCE.md))
+bench: build ## every performance goal, measured against other tools: docs/PERFORMANCE.md (SHORT=1 only checks; ONLY=http-rate,...)
+	@mkdir -p .state && cd verifier/load/bench && go build -o $(CURDIR)/.state/bench . && cd $(CURDIR) && .state/bench --simulacro bin/simulacro $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short,$(if $(ONLY),,--out docs/PERFORMANCE.md))
 
 clean: ## remove what the builds made (not runs)
 	@rm -rf bin .state

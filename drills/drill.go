@@ -152,16 +152,17 @@ type During struct {
 // LoadBound bounds what a load step of the drill must achieve.
 type LoadBound struct {
 	Step        string      `json:"step" yaml:"step"`
-	Connected   Share       `json:"connected,omitempty" yaml:"connected"`     // share of the wanted connections that were held
-	Delivered   Share       `json:"delivered,omitempty" yaml:"delivered"`     // share of expected frames that arrived
-	P95         Duration    `json:"p95,omitempty" yaml:"p95"`                 // delivery latency
-	P99         Duration    `json:"p99,omitempty" yaml:"p99"`                 //
-	Drops       *int        `json:"max-drops,omitempty" yaml:"max-drops"`     // connections dropped by the target
-	Reconnected Share       `json:"reconnected,omitempty" yaml:"reconnected"` // of the dropped ones
-	BackWithin  Duration    `json:"back-within,omitempty" yaml:"back-within"` // after many ended at once, until as many are open again
-	Rate        Share       `json:"rate,omitempty" yaml:"rate"`               // of the wanted operations a second, done well
-	Success     Share       `json:"success,omitempty" yaml:"success"`         // of the operations that say something of the target
-	Flows       []FlowBound `json:"flows,omitempty" yaml:"flows"`             // bounds on single flows of an open-model load
+	Connected   Share       `json:"connected,omitempty" yaml:"connected"`         // share of the wanted connections that were held
+	Delivered   Share       `json:"delivered,omitempty" yaml:"delivered"`         // share of expected frames that arrived
+	P95         Duration    `json:"p95,omitempty" yaml:"p95"`                     // delivery latency
+	P99         Duration    `json:"p99,omitempty" yaml:"p99"`                     //
+	Drops       *int        `json:"max-drops,omitempty" yaml:"max-drops"`         // connections dropped by the target
+	Reconnected Share       `json:"reconnected,omitempty" yaml:"reconnected"`     // of the dropped ones
+	BackWithin  Duration    `json:"back-within,omitempty" yaml:"back-within"`     // after many ended at once, until as many are open again
+	Rate        Share       `json:"rate,omitempty" yaml:"rate"`                   // of the wanted operations a second, done well
+	Success     Share       `json:"success,omitempty" yaml:"success"`             // of the operations that say something of the target
+	Throttled   *int        `json:"max-throttled,omitempty" yaml:"max-throttled"` // operations that a limiter refused; given, that is the target's doing
+	Flows       []FlowBound `json:"flows,omitempty" yaml:"flows"`                 // bounds on single flows of an open-model load
 }
 
 // FlowBound bounds one flow of an open-model load.

@@ -69,7 +69,11 @@ func (f *folder) loadFault() (string, string) {
 			return "generator-saturated", "The load generator of step " + x.Step + " was saturated, so nothing is known of what the system carries: " + m.Saturated
 		}
 		for _, flow := range m.Flows {
-			if flow.Count.Total() > 0 && float64(flow.Count.Ours()) > oursLimit*float64(flow.Due) {
+			ours := flow.Count.Ours()
+			if x.Throttled != nil {
+				ours -= flow.Count.Throttled // the limiter is what is under test
+			}
+			if flow.Count.Total() > 0 && float64(ours) > oursLimit*float64(flow.Due) {
 				return "load-refused", fmt.Sprintf("Load %s of step %s: %d of %d operations say nothing of the system (%d throttled, %d unauthorised, %d malformed, %d not sent)",
 					flow.Name, x.Step, flow.Count.Ours(), flow.Due, flow.Count.Throttled, flow.Count.Unauthorised, flow.Count.Malformed, flow.Count.Observer)
 			}
@@ -80,8 +84,8 @@ func (f *folder) loadFault() (string, string) {
 
 func loadActual(m LoadMeasured) string {
 	if len(m.Flows) == 0 {
-		s := fmt.Sprintf("%d of %d connections, %.3f%% of %d frames, p95 %s, p99 %s, %d drops, %d reconnects", m.Connected, m.Wanted,
-			100*ratio(m.Received, m.Expected), m.Expected, ms(m.P95), ms(m.P99), m.Drops, m.Reconnects)
+		s := fmt.Sprintf("%d of %d connections, %.3f%% of %d frames, %d duplicated, %d out of order, p95 %s, p99 %s, %d drops, %d reconnects", m.Connected, m.Wanted,
+			100*ratio(m.Received, m.Expected), m.Expected, m.Duplicated, m.Reordered, ms(m.P95), ms(m.P99), m.Drops, m.Reconnects)
 		for _, storm := range m.Storms {
 			s += "; " + storm.String()
 		}
@@ -89,7 +93,11 @@ func loadActual(m LoadMeasured) string {
 	}
 	var out []string
 	for _, x := range m.Flows {
-		out = append(out, fmt.Sprintf("%s %.1f of %g/s, %.3f%% of %d good, p95 %s, p99 %s", x.Name, x.Achieved, x.Rate, 100*x.Success(), x.Due, ms(x.P95), ms(x.P99)))
+		s := fmt.Sprintf("%s %.1f of %g/s, %.3f%% of %d good, p95 %s, p99 %s", x.Name, x.Achieved, x.Rate, 100*x.Success(), x.Due, ms(x.P95), ms(x.P99))
+		if x.Count.Throttled > 0 {
+			s += fmt.Sprintf(", %d throttled", x.Count.Throttled)
+		}
+		out = append(out, s)
 	}
 	return strings.Join(out, "; ")
 }
@@ -113,6 +121,9 @@ func loadTarget(x *LoadBound) string {
 	limit("p95", x.P95)
 	limit("p99", x.P99)
 	limit("all back after a storm", x.BackWithin)
+	if x.Throttled != nil {
+		out = append(out, fmt.Sprintf("throttled <= %d", *x.Throttled))
+	}
 	for _, b := range x.Flows {
 		share(b.Flow+" rate", b.Rate)
 		share(b.Flow+" success", b.Success)
@@ -163,6 +174,9 @@ func (s LoadStorm) String() string {
 // flowMisses: the bounds of the whole load hold for every flow, those of a flow for it alone.
 func flowMisses(x *LoadBound, m LoadMeasured) string {
 	for _, flow := range m.Flows {
+		if t := x.Throttled; t != nil && flow.Count.Throttled > *t {
+			return fmt.Sprintf("%s: %d of %d operations were throttled", flow.Name, flow.Count.Throttled, flow.Due)
+		}
 		bounds := []FlowBound{{Rate: x.Rate, Success: x.Success, P95: x.P95, P99: x.P99}}
 		for _, b := range x.Flows {
 			if b.Flow == flow.Name {
@@ -199,8 +213,8 @@ func flowMissing(x *LoadBound, loads []LoadMeasured) string {
 	operations := func(m LoadMeasured) bool { return len(m.Flows) > 0 }
 	frames := func(m LoadMeasured) bool { return len(m.Flows) == 0 }
 	switch {
-	case (x.Rate > 0 || x.Success > 0) && !slices.ContainsFunc(loads, operations):
-		return "rate and success are bounds on operations, and the load has none"
+	case (x.Rate > 0 || x.Success > 0 || x.Throttled != nil) && !slices.ContainsFunc(loads, operations):
+		return "rate, success and max-throttled are bounds on operations, and the load has none"
 	case (x.Connected > 0 || x.Delivered > 0 || x.Drops != nil || x.Reconnected > 0) && !slices.ContainsFunc(loads, frames):
 		return "connected, delivered, max-drops and reconnected are bounds on WebSocket connections, and the load has none"
 	}

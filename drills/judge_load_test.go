@@ -79,6 +79,34 @@ func TestLoadOfSeveralGenerators(t *testing.T) {
 	}
 }
 
+// Refusals of a limiter say nothing of the system, unless the drill says that they are what it is about.
+func TestThrottledLoad(t *testing.T) {
+	t.Parallel()
+	none, some := 0, 800
+	flow := goodFlow("a")
+	flow.Count.Good, flow.Count.Throttled = flow.Due*6/10, flow.Due*4/10
+	for name, c := range map[string]struct {
+		bound   *int
+		verdict Verdict
+		cause   string
+	}{
+		"not the subject":  {nil, NotMet, "load-refused"},
+		"the subject":      {&none, NotMet, ""},
+		"so many are fine": {&some, Met, ""},
+	} {
+		f := &folder{drill: &Drill{Expect: Expect{Load: &LoadBound{Step: "s", Success: 0.99, Throttled: c.bound}}}}
+		f.rec.Load = []LoadMeasured{{Step: "s", Flows: []FlowMeasured{flow}}}
+		cause, _ := f.loadFault()
+		j := f.judgeLoad(time.Time{})[0]
+		if cause != c.cause || c.bound != nil && j.Verdict != c.verdict {
+			t.Errorf("%s: cause %q, %s %q", name, cause, j.Verdict, j.Why)
+		}
+		if c.bound == &none && !strings.Contains(j.Why, "were throttled") {
+			t.Errorf("%s: %q", name, j.Why)
+		}
+	}
+}
+
 // Load in the background of a fault is neither T0 nor what rejoin waits for; alone it is both.
 func TestLoadIsTheBackgroundOfAFault(t *testing.T) {
 	t.Parallel()

@@ -242,8 +242,8 @@ func (r *drillReader) load(x *drills.LoadBound) {
 	if r.required(path+".step", x.Step != "", "the id of the step that makes the load") {
 		r.known(path+".step", "step", x.Step, ids)
 	}
-	if x.Connected == 0 && x.Delivered == 0 && x.P95 == 0 && x.P99 == 0 && x.Drops == nil && x.Reconnected == 0 && x.BackWithin == 0 && x.Rate == 0 && x.Success == 0 && len(x.Flows) == 0 {
-		r.add(path, "no bound is given", "connected, delivered, rate, success, p95, p99, max-drops, reconnected, back-within or flows")
+	if x.Connected == 0 && x.Delivered == 0 && x.P95 == 0 && x.P99 == 0 && x.Drops == nil && x.Reconnected == 0 && x.BackWithin == 0 && x.Rate == 0 && x.Success == 0 && x.Throttled == nil && len(x.Flows) == 0 {
+		r.add(path, "no bound is given", "connected, delivered, rate, success, p95, p99, max-drops, reconnected, back-within, max-throttled or flows")
 	}
 	for i, b := range x.Flows {
 		at := path + ".flows[" + itoa(i) + "]"

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
 	"pgregory.net/rapid"
 
 	"github.com/eevans-d/simulacro/verifier/load/epoll"
@@ -111,12 +113,59 @@ func TestInboxRefusesWhatNoServerSends(t *testing.T) {
 	}
 }
 
+// FuzzInbox: wherever the reads cut it, the same messages, and those that gobwas's own reader sees up to where one of them stops.
 func FuzzInbox(f *testing.F) {
-	f.Add(ws.MustCompileFrame(ws.NewTextFrame([]byte("hello"))))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		var in inbox
-		_ = in.feed(b, func(ws.OpCode, []byte) error { return nil }) // must neither panic nor run on
+	f.Add(ws.MustCompileFrame(ws.NewTextFrame([]byte("hello"))), 3)
+	f.Add([]byte{0x01, 1, 'a', 0x89, 0, 0x00, 1, 'b', 0x80, 1, 'c', 0x82, 126, 0, 2, 'd', 'e'}, 5)
+	f.Fuzz(func(t *testing.T, wire []byte, cut int) {
+		if len(wire) > 4096 {
+			return
+		}
+		see := func(parts ...[]byte) (got []string, err error) {
+			var in inbox
+			for _, p := range parts {
+				if err = in.feed(bytes.Clone(p), func(op ws.OpCode, p []byte) error {
+					if op.IsData() {
+						got = append(got, string(p))
+					}
+					return nil
+				}); err != nil {
+					break
+				}
+			}
+			return got, err
+		}
+		got, err := see(wire)
+		cut = min(max(cut, 0), len(wire))
+		if again, errAgain := see(wire[:cut], wire[cut:]); !slices.Equal(got, again) || (err == nil) != (errAgain == nil) {
+			t.Fatalf("cut at %d: %q %v, in one read %q %v", cut, again, errAgain, got, err)
+		}
+		theirs := gobwasSees(wire)
+		if n := min(len(got), len(theirs)); !slices.Equal(got[:n], theirs[:n]) || err == nil && len(theirs) > len(got) {
+			t.Fatalf("gobwas sees %q, we %q (%v)", theirs, got, err)
+		}
 	})
+}
+
+// gobwasSees is the messages that gobwas's reader finds, until the end or something that it does not take.
+func gobwasSees(wire []byte) (got []string) {
+	r := wsutil.Reader{Source: bytes.NewReader(wire), State: ws.StateClientSide, OnIntermediate: func(_ ws.Header, r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	}}
+	for {
+		h, err := r.NextFrame()
+		if err != nil {
+			return got
+		}
+		b, err := io.ReadAll(&r)
+		if err != nil {
+			return got
+		}
+		if h.OpCode.IsData() {
+			got = append(got, string(b))
+		}
+	}
 }
 
 func TestInboxReadsASocket(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"syscall"
 	"time"
 )
 
@@ -76,11 +75,7 @@ type usage struct {
 func (p *process) stop() (usage, error) {
 	_ = p.in.Close()
 	err := p.cmd.Wait()
-	u := usage{CPU: p.cmd.ProcessState.SystemTime() + p.cmd.ProcessState.UserTime()}
-	if r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		u.RSS = r.Maxrss * 1024
-	}
-	return u, err
+	return used(p.cmd), err
 }
 
 // once runs a child to its end: spec in, answer out.

@@ -141,7 +141,17 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 func TestAgainstGobwas(t *testing.T) {
 	const n = 50
 	var pongs, answers, byes atomic.Int64
+	var from [3]atomic.Int64 // by source address: 127.0.1.1, 127.0.1.2, another
 	addr := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		switch host {
+		case "127.0.1.1":
+			from[0].Add(1)
+		case "127.0.1.2":
+			from[1].Add(1)
+		default:
+			from[2].Add(1)
+		}
 		if r.URL.Query().Get("token") != "t" {
 			w.WriteHeader(http.StatusForbidden)
 			return
@@ -190,6 +200,9 @@ func TestAgainstGobwas(t *testing.T) {
 	})
 	wait(t, "pongs, answers and all messages", func() bool { return pongs.Load() == n && answers.Load() == n && c.received.Load() == 4*n })
 	stop()
+	if from[0].Load() != n/2 || from[1].Load() != n/2 || from[2].Load() != 0 {
+		t.Errorf("source addresses: %d and %d, %d from elsewhere", from[0].Load(), from[1].Load(), from[2].Load())
+	}
 	if byes.Load() != n {
 		t.Errorf("%d said goodbye", byes.Load())
 	}
