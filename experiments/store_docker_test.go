@@ -337,7 +337,7 @@ func TestStoreFaultsOnRedis(t *testing.T) {
 	settings := redisCLI + "config get maxmemory; " + redisCLI + "config get maxmemory-policy; " + redisCLI + "config get maxclients; " + redisCLI + "config get appendonly"
 	ours := redisCLI + `client list | grep -c name=simulacro- || true; `
 	keys := redisCLI + `--scan --pattern 'simulacro:*' | wc -l; `
-	write := redisCLI + `eval "for i = 1, 200 do redis.call('set', 'app:' .. ARGV[1] .. i, string.rep('x', 100)) end" 0 `
+	write := redisCLI + `eval "for i = 1, 500 do redis.call('set', 'app:' .. ARGV[1] .. i, string.rep('x', 2000)) end" 0 `
 	r.in(write + "seed")
 	for _, c := range []storeCase{
 		{kind: "redis-maxmemory", with: `{"share":"80%"}`, traffic: redisCLI + "set app:1 x", look: settings, fact: "refused"},
@@ -470,6 +470,12 @@ func TestStoreFaultsOnPostgres(t *testing.T) {
 	sc := sceneOf("postgres", "primary", p)
 	ours := psql + `"select count(*) from pg_stat_activity where application_name like 'simulacro-%' and application_name <> 'simulacro-control'"; `
 	index := psql + `"select indexdef, obj_description('by_owner'::regclass) from pg_indexes where indexname = 'by_owner'" 2>&1 || true; `
+	s := newStores(t, &processes{})
+	drop := plannedChange(t, "postgres-drop-index", `{"index":"public.by_owner"}`, sc)
+	if _, err := s.Prepare(t.Context(), drop); drills.CodeOf(err) != drills.Blocked || !strings.Contains(err.Error(), "GRANT CREATE ON SCHEMA public TO faults") {
+		t.Fatalf("a role that could drop the index and not make it again is let: %v", err)
+	}
+	p.in(psql + `"grant create on schema public to faults"`)
 	for _, c := range []storeCase{
 		{kind: "postgres-long-transaction", with: `{"sessions":3,"table":"public.tasks","rows":5}`, look: ours, harmed: func(now string) bool { return now == "3" }, fact: "transactions"},
 		{kind: "postgres-lock-storm", with: `{"tables":["public.tasks"],"hold":"1s","gap":"100ms"}`, traffic: psql + `"select count(*) from tasks"`, look: ours, fact: "most_waiting"},

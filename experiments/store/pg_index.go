@@ -27,12 +27,12 @@ func (f *dropIndex) Check(ctx context.Context) (map[string]string, error) {
 	const ask = `select pg_get_indexdef(i.indexrelid), i.indrelid::regclass::text, format('%I.%I', n.nspname, c.relname),
 			coalesce(obj_description(i.indexrelid, 'pg_class'), ''), coalesce((select spcname from pg_tablespace s where s.oid = c.reltablespace), ''),
 			exists (select from pg_constraint where conindid = i.indexrelid), i.indisclustered or i.indisreplident, c.relispartition or c.relkind = 'I',
-			pg_has_role(t.relowner, 'usage'), pg_get_userbyid(t.relowner), current_user::text
+			pg_has_role(t.relowner, 'usage'), pg_get_userbyid(t.relowner), current_user::text, n.nspname, has_schema_privilege(n.oid, 'create')
 		from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace join pg_class t on t.oid = i.indrelid
 		where i.indexrelid = to_regclass($1)`
-	var def, table, name, comment, space, owner, user string
-	var constraint, special, partitioned, may bool
-	err := f.one(ctx, ask, []any{f.with.Index}, &def, &table, &name, &comment, &space, &constraint, &special, &partitioned, &may, &owner, &user)
+	var def, table, name, comment, space, owner, user, schema string
+	var constraint, special, partitioned, may, create bool
+	err := f.one(ctx, ask, []any{f.with.Index}, &def, &table, &name, &comment, &space, &constraint, &special, &partitioned, &may, &owner, &user, &schema, &create)
 	switch {
 	case err == pgx.ErrNoRows: //nolint:errorlint // one returns it bare
 		return nil, blocked("name it with its schema: select schemaname, indexname from pg_indexes", "there is no index %s", f.with.Index)
@@ -44,6 +44,9 @@ func (f *dropIndex) Check(ctx context.Context) (map[string]string, error) {
 		return nil, blocked("choose another index", "%s is clustered on, a replica identity, part of a partitioned index or in a tablespace: its definition alone would not bring it back", name)
 	case !may:
 		return nil, blocked("GRANT "+owner+" TO "+user, "only the owner of %s (%s) may drop its index, and we are %s", table, owner, user)
+	}
+	if !create { // dropping asks for less than making it again
+		return nil, blocked("GRANT CREATE ON SCHEMA "+schema+" TO "+user, "%s may drop %s but not make it again", user, name)
 	}
 	return map[string]string{"definition": def, "table": table, "name": name, "comment": comment}, nil
 }
