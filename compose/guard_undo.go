@@ -36,6 +36,8 @@ func notOurs(c drills.Change) string {
 		return ""
 	case c.Do.Prefix() == "net", c.Do.Prefix() == "load":
 		return "undoes itself when its process ends; the guard removed the process"
+	case c.Do.Prefix() == "store":
+		return "its process was told to undo it and removed; `simulacro restore` looks, and undoes what is left"
 	}
 	return fmt.Sprintf("the guard cannot do %s: run `simulacro restore`", c.Undo.Verb)
 }

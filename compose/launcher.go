@@ -45,6 +45,7 @@ func (l *launcher) Start(ctx context.Context, p drills.Place, argv []string) (dr
 	name := containerName(l.run.Run, p)
 	return l.e.startContainer(ctx, launch{
 		name: name, argv: argv, host: host, labels: l.run.labels(role, time.Now()), user: userOf(p, l.e.socket), log: l.e.log.Named(nameOf(p)),
+		grace: p.Grace.D(),
 	})
 }
 
@@ -73,6 +74,7 @@ type launch struct {
 	labels map[string]string
 	user   string
 	log    *zap.Logger
+	grace  time.Duration // to undo itself in; zero: removeGrace
 }
 
 // startContainer creates, attaches and starts, in that order, so that nothing that the process says is lost.
@@ -94,6 +96,12 @@ func (e *Engine) startContainer(ctx context.Context, l launch) (*stream, error) 
 	return s, nil
 }
 
+// stopTimeout is in whole seconds, as the engine has it.
+func (l launch) stopTimeout() *int {
+	secs := int(max(l.grace, removeGrace).Round(time.Second) / time.Second)
+	return &secs
+}
+
 // create makes the container; an image that somebody removed meanwhile is loaded again once.
 func (e *Engine) create(ctx context.Context, l launch) (string, error) {
 	for again := true; ; again = false {
@@ -104,6 +112,7 @@ func (e *Engine) create(ctx context.Context, l launch) (string, error) {
 		c, err := e.api.ContainerCreate(ctx, &container.Config{
 			Image: image, Cmd: l.argv, Labels: l.labels, User: l.user,
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+			StopTimeout: l.stopTimeout(),
 		}, l.host, nil, nil, l.name)
 		if err == nil {
 			return c.ID, nil

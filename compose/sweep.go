@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// removeGrace is how long a process of ours gets to undo itself before it is killed.
+// removeGrace is how long a process of ours gets to undo itself before it is killed, unless its place gives it longer.
 const removeGrace = 2 * time.Second
 
 // Leftover is a container of ours whose run is over.
@@ -130,9 +130,8 @@ func (e *Engine) endContainers(ctx context.Context, ids []string) map[string]err
 	g.SetLimit(8)
 	for _, id := range ids {
 		g.Go(func() error {
-			secs := int(removeGrace / time.Second)
-			// How the stop went does not matter: what follows removes the container anyway.
-			_ = e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &secs})
+			// The container's own grace counts. How the stop went does not matter: what follows removes the container anyway.
+			_ = e.api.ContainerStop(ctx, id, container.StopOptions{})
 			if err := e.removeContainer(ctx, id); err != nil {
 				mu.Lock()
 				failed[id] = err

@@ -95,6 +95,10 @@ func (r *run) step(ctx context.Context, s *Step) ([]act, bool) {
 	r.noteMoved(ps)
 	var lifts []act
 	for _, c := range ps.Changes {
+		if c, err = r.prepare(ctx, c); err != nil {
+			r.stop(StopInternal, fmt.Sprintf("Step %s could not be prepared when its time came: %s", s.ID, err), false)
+			return nil, false
+		}
 		effect, ok := r.apply(ctx, c)
 		if !ok {
 			return nil, false
@@ -118,6 +122,14 @@ func (r *run) noteMoved(ps PlannedStep) {
 			}
 		}
 	}
+}
+
+// prepare completes a change with what has to be read before it is intended.
+func (r *run) prepare(ctx context.Context, c Change) (Change, error) {
+	if p, ok := r.Runtime.(Preparer); ok {
+		return p.Prepare(ctx, c)
+	}
+	return c, nil
 }
 
 // apply: intent on disk and in the guard's hands, then the deed, then its proof.

@@ -81,6 +81,17 @@ func (r *run) resolve(ctx context.Context) bool {
 		ok = r.check(Check{Name: "concurrent faults", Expected: fmt.Sprint("<= ", r.system.Limits.ConcurrentFaults), Actual: fmt.Sprint(n), Hint: "limits.concurrent-faults in the system file"}) && ok
 	}
 	r.plan = plan
+	return r.prepared(ctx, plan) && ok
+}
+
+// prepared finds out of every change whether it may be done. What is read here is not used: it is read again before the deed.
+func (r *run) prepared(ctx context.Context, plan Plan) bool {
+	ok := true
+	for _, c := range plan.Changes() {
+		if _, err := r.prepare(ctx, c); err != nil {
+			ok = r.check(Check{Name: "capability: " + c.Do.Verb + " on " + c.Member, Actual: err.Error()})
+		}
+	}
 	return ok
 }
 

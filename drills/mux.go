@@ -127,6 +127,18 @@ func (m *Mux) Apply(ctx context.Context, op Op) (Effect, error) {
 	return a.Apply(ctx, op)
 }
 
+// Prepare asks the actuator of the change's verb, where it has something to prepare.
+func (m *Mux) Prepare(ctx context.Context, c Change) (Change, error) {
+	a, err := m.actuator(ctx, c.Do)
+	if err != nil {
+		return c, err
+	}
+	if p, ok := a.(Preparer); ok {
+		return p.Prepare(ctx, c)
+	}
+	return c, nil
+}
+
 // Present asks the actuator of its verb's prefix.
 func (m *Mux) Present(ctx context.Context, op Op) (bool, error) {
 	a, err := m.actuator(ctx, op)

@@ -55,6 +55,12 @@ type Actuator interface {
 	Present(context.Context, Op) (bool, error)
 }
 
+// Preparer is an Actuator that has to look before it intends: Prepare finds out whether the deed may be done and completes the
+// change with what its undo must put back, so that the intent on disk has all of it. It only reads.
+type Preparer interface {
+	Prepare(context.Context, Change) (Change, error)
+}
+
 // Runtime is the system as the engine sees it: one mux over the actuators, by verb prefix.
 type Runtime interface {
 	Actuator
@@ -87,6 +93,8 @@ type Place struct {
 	Target   string    `json:"target,omitempty"`  // member id
 	Name     string    `json:"name,omitempty"`    // what it is for, part of the container's name
 	Realtime bool      `json:"realtime,omitempty"`
+	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
+	Grace Duration `json:"grace,omitempty"`
 }
 
 // Frame is one line of the protocol between the orchestrator and its processes: newline-delimited JSON on

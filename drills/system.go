@@ -210,6 +210,15 @@ type RoleSource struct {
 	SentinelAuth *SentinelAuth `json:"sentinel-auth,omitempty" yaml:"sentinel-auth"`
 }
 
+// Control is how faults enter a component's store: a user with the rights that they need, which is rarely the application's.
+type Control struct {
+	DSN      string `json:"dsn,omitempty" yaml:"dsn"`           // postgres; a fault on one member replaces its hosts
+	Username string `json:"username,omitempty" yaml:"username"` // redis; without control: as its roles are asked
+	Password string `json:"password,omitempty" yaml:"password"` // redis
+	Port     int    `json:"port,omitempty" yaml:"port"`         // of a member; default: that of the roles, else 6379 or 5432
+	TLS      *TLS   `json:"tls,omitempty" yaml:"tls"`
+}
+
 // Source is where an objective was approved.
 type Source struct {
 	Document string `json:"document" yaml:"document"`
@@ -231,6 +240,7 @@ type Component struct {
 	Kind           string                 `json:"kind" yaml:"kind"` // redis, postgres, http, websocket, …
 	Members        MemberSelect           `json:"members" yaml:"members"`
 	Roles          *RoleSource            `json:"roles,omitempty" yaml:"roles"`
+	Control        *Control               `json:"control,omitempty" yaml:"control"`
 	UsedBy         []string               `json:"used-by,omitempty" yaml:"used-by"`
 	RecoveredMeans []string               `json:"recovered-means,omitempty" yaml:"recovered-means"`
 	Canaries       []string               `json:"canaries,omitempty" yaml:"canaries"` // that judge its RPO

@@ -9,6 +9,7 @@ import (
 	"github.com/eevans-d/simulacro/compose"
 	"github.com/eevans-d/simulacro/drills"
 	"github.com/eevans-d/simulacro/experiments/helper"
+	"github.com/eevans-d/simulacro/experiments/store"
 	"github.com/eevans-d/simulacro/verifier"
 	"github.com/eevans-d/simulacro/verifier/load"
 )
@@ -25,6 +26,8 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"ws-share":  load.ShareMain,
 		"open-load": load.OpenMain,
 		"guard":     compose.GuardMain,
+
+		"store-fault": store.Main,
 	}
 }
 

@@ -61,13 +61,17 @@ func (s *session) close() {
 func (s *session) wire(ctx context.Context) *drills.Mux {
 	sentinel := experiments.NewSentinel(s.engine.DialContext, s.expand, s.log)
 	patroni := experiments.NewPatroni(s.engine.DialContext, s.log)
-	network := experiments.NewNet(s.launch, s.log, func(op, why string) {
+	ended := func(op, why string) {
 		select {
 		case s.netEnds <- op + ": " + why:
 		default: // a reader that is that far behind has enough to tell
 		}
-	})
-	s.closers = []func() error{sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) }}
+	}
+	network := experiments.NewNet(s.launch, s.log, ended)
+	stores := experiments.NewStores(s.launch, s.engine.DialContext, s.expand, s.log, ended)
+	s.closers = []func() error{
+		sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) }, func() error { return stores.Close(context.WithoutCancel(ctx)) },
+	}
 	return &drills.Mux{
 		System:    s.system,
 		Inventory: s.engine,
@@ -78,6 +82,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
 			"redis":    sentinel,
 			"postgres": patroni,
+			"store":    stores,
 		},
 	}
 }

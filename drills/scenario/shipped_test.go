@@ -27,6 +27,8 @@ func shippedKinds() drills.Kinds {
 	out := drills.Kinds{}
 	for name, duration := range map[string]string{
 		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
+		"connection-exhaustion": "required", "postgres-drop-index": "required", "postgres-lock-storm": "required", "postgres-long-transaction": "required",
+		"postgres-replay-pause": "required", "redis-client-kill": "none", "redis-maxmemory": "required", "redis-persistence": "required",
 	} {
 		out[name] = anyKind(name, duration)
 	}

@@ -113,6 +113,7 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 		d.glob(path+".members.select.names["+strconv.Itoa(i)+"]", g)
 	}
 	d.roleSource(path+".roles", c.Roles, s.File)
+	d.control(path+".control", c, s.File)
 	d.names(path+".used-by", "component", c.UsedBy, keys(s.Components))
 	d.names(path+".recovered-means", "probe", c.RecoveredMeans, keys(s.Probes))
 	d.names(path+".canaries", "canary", c.Canaries, keys(s.Canaries))
@@ -175,6 +176,30 @@ func (d *document) roleSource(path string, r *drills.RoleSource, file string) {
 	if r.From != "sentinel" {
 		d.unused(path, "from: "+r.From+" does not use it", "tls", "sentinel-auth")
 	}
+}
+
+// control checks how faults enter a store.
+func (d *document) control(path string, c *drills.Component, file string) {
+	x := c.Control
+	if x == nil {
+		return
+	}
+	switch c.Kind {
+	case "postgres":
+		if d.required(path+".dsn", x.DSN != "", "postgres://user:${file:PATH}@host:5432/db?sslmode=require") {
+			d.dsnSecret(path+".dsn", x.DSN)
+		}
+		d.unused(path, "a postgres component is entered by its dsn", "username", "password")
+	case "redis":
+		d.unused(path, "a redis component is entered by username and password", "dsn")
+		d.secret(path+".password", x.Password)
+	default:
+		d.add(path, "only components of kind redis and postgres have it", "remove it")
+	}
+	if x.Port < 0 || x.Port > 65535 {
+		d.add(path+".port", "this is not a port", "from 1 to 65535")
+	}
+	d.tls(path+".tls", x.TLS, file)
 }
 
 func (d *document) objectives(path string, o drills.Objectives) {

@@ -18,3 +18,12 @@ ALTER ROLE simulacro IN DATABASE gad SET search_path = simulacro, public;
 -- data folder, no others.
 GRANT EXECUTE ON FUNCTION pg_read_file(text) TO simulacro;
 SQL
+
+# Whoever breaks things on purpose: what the application owns, and what takes a superuser otherwise. Not the application's role,
+# and not that of the canaries, so that each can do no more than it needs.
+[[ -n ${PG_FAULTS_PASSWORD:-} ]] || exit 0
+psql -qv ON_ERROR_STOP=1 -v faults="$PG_FAULTS_PASSWORD" "$1" <<'SQL'
+CREATE ROLE faults LOGIN PASSWORD :'faults' IN ROLE pg_monitor, app;
+\c gad
+GRANT EXECUTE ON FUNCTION pg_wal_replay_pause(), pg_wal_replay_resume() TO faults;
+SQL
