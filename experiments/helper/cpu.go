@@ -156,7 +156,7 @@ func (b *burner) read() (Reading, error) {
 	r := reading()
 	r.Throttled = int64(now.throttled)
 	past := b.points[0]
-	if took := now.at.Sub(past.at); took > 0 {
+	if took := now.at.Sub(past.at); took >= beatEvery/2 { // less is noise
 		r.Cores = float64(now.used-past.used) / float64(took)
 	}
 	own, seen := now.own-b.start.own, now.used-b.start.used
