@@ -116,7 +116,9 @@ func TestDiskFill(t *testing.T) {
 		l.clean(m.ID)
 		l.killed(l.held(c), "the space is back", func() bool { return l.freeAt(m.ID, "/data") > 31<<20 })
 		l.clean(m.ID)
-		if _, err := l.resources.Apply(t.Context(), l.plan("disk-fill", with{"path": "/"}, m).Do); err == nil || !strings.Contains(err.Error(), "host's disk") {
+		whole := l.plan("disk-fill", with{"path": "/"}, m)
+		whole.Do.ID = "whole"
+		if _, err := l.resources.Apply(t.Context(), whole.Do); err == nil || !strings.Contains(err.Error(), "host's disk") {
 			t.Errorf("the host's disk: %v", err)
 		}
 		l.clean(m.ID)
