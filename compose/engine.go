@@ -23,6 +23,9 @@ type Options struct {
 	Project string      // Compose project of the system
 	Log     *zap.Logger // nil: no logging
 	Binary  string      // static simulacro binary that is started in places; empty: this executable
+	// Inside starts what must be in a target's control group inside the target even where a container of ours could be put
+	// beside it, as on hosts with cgroup version 2.
+	Inside bool
 }
 
 // Engine is one Docker engine and one Compose project on it. Safe for concurrent use.
@@ -36,6 +39,7 @@ type Engine struct {
 	clock   engineClock
 	image   imageCache
 	nofile  nofileCache
+	inside  bool
 }
 
 // Open connects to the engine and negotiates the API version. An engine that cannot be used is a drills.Error with code
@@ -62,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		_ = api.Close()
 		return nil, err
 	}
-	e := &Engine{api: api, socket: path, project: o.Project, log: o.Log.Named("compose"), binary: newBinary(o.Binary), info: info}
+	e := &Engine{api: api, socket: path, project: o.Project, log: o.Log.Named("compose"), binary: newBinary(o.Binary), info: info, inside: o.Inside}
 	return e, nil
 }
 

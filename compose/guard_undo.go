@@ -34,7 +34,7 @@ func notOurs(c drills.Change) string {
 		return "the change has no undo"
 	case c.Undo.Prefix() == "unit":
 		return ""
-	case c.Do.Prefix() == "net", c.Do.Prefix() == "load":
+	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "resource":
 		return "undoes itself when its process ends; the guard removed the process"
 	case c.Do.Prefix() == "store":
 		return "its process was told to undo it and removed; `simulacro restore` looks, and undoes what is left"

@@ -38,15 +38,22 @@ func (l *launcher) Start(ctx context.Context, p drills.Place, argv []string) (dr
 	if p.Kind == drills.PlaceHost {
 		return startProcess(l.e.binary.path, argv, l.e.log.Named(nameOf(p)))
 	}
+	if p.Kind == drills.PlaceCgroup && !l.e.canNest() {
+		return l.e.startInside(ctx, p, argv, l.run)
+	}
 	host, role, err := l.e.hostConfig(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	name := containerName(l.run.Run, p)
-	return l.e.startContainer(ctx, launch{
+	c := launch{
 		name: name, argv: argv, host: host, labels: l.run.labels(role, time.Now()), user: userOf(p, l.e.socket), log: l.e.log.Named(nameOf(p)),
 		grace: p.Grace.D(),
-	})
+	}
+	if p.Kind == drills.PlaceCgroup {
+		c.env = []string{drills.TargetRootVariable + "=" + targetRoot}
+	}
+	return l.e.startContainer(ctx, c)
 }
 
 // HostLauncher starts processes beside the orchestrator only, and needs no engine. An empty Binary is this executable.
@@ -70,6 +77,7 @@ func (l HostLauncher) Start(ctx context.Context, p drills.Place, argv []string) 
 type launch struct {
 	name   string
 	argv   []string
+	env    []string
 	host   *container.HostConfig
 	labels map[string]string
 	user   string
@@ -110,7 +118,7 @@ func (e *Engine) create(ctx context.Context, l launch) (string, error) {
 			return "", err
 		}
 		c, err := e.api.ContainerCreate(ctx, &container.Config{
-			Image: image, Cmd: l.argv, Labels: l.labels, User: l.user,
+			Image: image, Cmd: l.argv, Env: l.env, Labels: l.labels, User: l.user,
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 			StopTimeout: l.stopTimeout(),
 		}, l.host, nil, nil, l.name)

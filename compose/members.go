@@ -20,7 +20,8 @@ import (
 const inspectParallel = 4
 
 // Members lists the containers of the project, running or not, by name. Component and Role are left empty. Limits has
-// "memory" (bytes) and "nano-cpus" where they are limited.
+// the engine's limits where they are set ("memory" and "memory-swap" in bytes, "nano-cpus", "cpu-quota" and "cpu-period" in
+// microseconds, "pids") and what the kernel says of a running member ("nofile-soft", "open-files", "processes").
 func (e *Engine) Members(ctx context.Context) ([]drills.Member, error) {
 	found, err := e.inspectProject(ctx)
 	if err != nil {
@@ -32,7 +33,11 @@ func (e *Engine) Members(ctx context.Context) ([]drills.Member, error) {
 	}
 	out := make([]drills.Member, 0, len(found))
 	for _, c := range found {
-		out = append(out, memberOf(c, e.project, count[c.Config.Labels[labelService]] > 1))
+		m := memberOf(c, e.project, count[c.Config.Labels[labelService]] > 1)
+		if c.State != nil {
+			addKernelFacts(m.Limits, c.ID, c.State.Pid)
+		}
+		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b drills.Member) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
@@ -44,7 +49,9 @@ func (e *Engine) listProject(ctx context.Context) ([]container.Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list containers of project %q: %w", e.project, err)
 	}
-	return slices.DeleteFunc(l, func(c container.Summary) bool { return !isMember(c.Labels, e.project) }), nil
+	return slices.DeleteFunc(l, func(c container.Summary) bool {
+		return !isMember(c.Labels, e.project) || strings.HasPrefix(firstName(c.Names), replacePrefix) // that one is no member yet
+	}), nil
 }
 
 // inspectProject inspects them; one that was removed meanwhile is left out.
@@ -95,9 +102,14 @@ func memberOf(c container.InspectResponse, project string, scaled bool) drills.M
 	if c.HostConfig != nil {
 		m.Policy = policyOf(c.HostConfig.RestartPolicy)
 		setLimit(m.Limits, "memory", c.HostConfig.Memory)
+		setLimit(m.Limits, "memory-swap", c.HostConfig.MemorySwap)
 		setLimit(m.Limits, "nano-cpus", c.HostConfig.NanoCPUs)
+		setLimit(m.Limits, "cpu-quota", c.HostConfig.CPUQuota)
+		setLimit(m.Limits, "cpu-period", c.HostConfig.CPUPeriod)
+		if p := c.HostConfig.PidsLimit; p != nil {
+			setLimit(m.Limits, "pids", *p)
+		}
 	}
-	setLimit(m.Limits, "nofile", openFiles(c))
 	return m
 }
 

@@ -57,6 +57,14 @@ func (e *Engine) hostConfig(ctx context.Context, p drills.Place) (*container.Hos
 	case drills.PlaceHostPID:
 		h.NetworkMode, h.PidMode, h.UsernsMode = "none", "host", "host"
 		h.CapAdd = []string{"KILL"}
+	case drills.PlaceLimits:
+		h.NetworkMode, h.PidMode, h.UsernsMode = "none", "host", "host"
+		h.CapAdd = []string{"SYS_RESOURCE"}
+	case drills.PlaceCgroup:
+		if err := e.cgroupPlace(ctx, h, p.Target); err != nil {
+			return nil, "", err
+		}
+		return h, role, nil
 	case drills.PlaceGuard:
 		role = RoleGuard
 		e.guardPlace(h)

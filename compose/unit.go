@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -25,7 +26,9 @@ const (
 
 // UnitVerbs lists what the unit actuator can do.
 func UnitVerbs() []string {
-	return []string{VerbCrash, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause}
+	all := append(moreVerbs(), VerbCrash, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause)
+	slices.Sort(all)
+	return all
 }
 
 // UnitArgs are the arguments of all unit verbs; each uses its own.
@@ -35,6 +38,16 @@ type UnitArgs struct {
 	Grace  drills.Duration `json:"grace,omitzero"`   // stop, restart: between TERM and KILL; zero means at once
 	// StartedAt makes start and unpause conditional: the member's StartedAt when the fault was planned.
 	StartedAt time.Time `json:"started_at,omitzero"`
+
+	Limit *Limits `json:"limit,omitempty"` // limit, unlimit: the fault's
+	Was   *Limits `json:"was,omitempty"`   // limit, unlimit: when the fault was planned
+	// nofile, nofile-back: the soft limit of open files, the fault's and the one before.
+	Nofile    int64           `json:"nofile,omitempty"`
+	NofileWas int64           `json:"nofile_was,omitempty"`
+	Process   string          `json:"process,omitempty"` // signal: a glob
+	Mark      string          `json:"mark,omitempty"`    // crash-loop: names the helper
+	Every     drills.Duration `json:"every,omitzero"`    // crash-loop: at most one kill in this time
+	Within    drills.Duration `json:"within,omitzero"`   // roll, recreate: to be healthy again
 }
 
 // The narrow views of the Docker client that the unit actuator needs.
@@ -78,6 +91,7 @@ type units struct {
 	offset func(context.Context) (offset, error)
 	crash  crasher
 	once   drills.Once
+	more   *more // nil: only what the narrow views allow
 }
 
 // Units is the actuator of the unit.* verbs. Helpers that a crash needs carry labels of no run: use RunUnits in a run.
@@ -85,7 +99,7 @@ func (e *Engine) Units() drills.Actuator { return e.RunUnits(RunLabels{}) }
 
 // RunUnits is the actuator of the unit.* verbs on behalf of a run.
 func (e *Engine) RunUnits(run RunLabels) drills.Actuator {
-	return newUnits(e.api, func(ctx context.Context) (offset, error) { return e.clock.measure(ctx, e.api) }, e.crasher(run))
+	return e.WatchedUnits(run, func(string, string) {})
 }
 
 func newUnits(api unitAPI, off func(context.Context) (offset, error), c crasher) *units {
@@ -105,7 +119,9 @@ func (u *units) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) 
 	switch op.Verb {
 	case VerbStart, VerbUnpause:
 		return u.undo(ctx, op, a)
-	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause:
+	case VerbUnlimit, VerbNofileBack, VerbCalm, VerbReinstate:
+		return u.moreUndo(ctx, op, a)
+	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause, VerbLimit, VerbNofile, VerbSignal, VerbCrashLoop, VerbRoll, VerbRecreate, VerbOOM:
 		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
 	}
 	return drills.Effect{}, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
@@ -122,6 +138,9 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 	}
 	c, err := u.api.ContainerInspect(ctx, op.Target)
 	if errdefs.IsNotFound(err) {
+		if op.Verb == VerbRecreate && u.more != nil {
+			return u.more.halfReplaced(ctx, op.Target)
+		}
 		return false, nil
 	}
 	if err != nil {
@@ -137,6 +156,9 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 		return s.up(), nil
 	case VerbUnpause:
 		return !s.paused, nil
+	}
+	if slices.Contains(moreVerbs(), op.Verb) {
+		return u.morePresent(ctx, op, a, s)
 	}
 	return false, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
 }

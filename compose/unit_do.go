@@ -21,6 +21,8 @@ type deed struct {
 	event events.Action
 	// known narrows the effect's interval after act, where the act itself knows it better (a crash).
 	known func() drills.Interval
+	// check looks after the act whether the effect is there, and returns what it saw. Without an event it is the proof.
+	check func(context.Context) (any, bool)
 }
 
 // do performs a fault on a running container and proves it.
@@ -46,6 +48,8 @@ func (u *units) do(ctx context.Context, op drills.Op, a UnitArgs) (drills.Effect
 func (u *units) deed(op drills.Op, a UnitArgs, s unitState) (deed, error) {
 	id := op.Target
 	switch {
+	case slices.Contains(moreVerbs(), op.Verb):
+		return u.moreDeed(op, a, s)
 	case op.Verb == VerbCrash || op.Verb == VerbKill && a.Mode == "crash":
 		return u.crashDeed(op, a, s)
 	case op.Verb == VerbKill:

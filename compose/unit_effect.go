@@ -30,6 +30,7 @@ type unitEvidence struct {
 	Clock    *offset       `json:"engine_clock,omitempty"`
 	Events   []engineEvent `json:"events,omitempty"`
 	Ended    time.Time     `json:"ended,omitzero"` // the engine's clock: when its shim saw the process end
+	Detail   any           `json:"detail,omitempty"`
 }
 
 // prove does a deed and returns its effect. The effect came after we asked and not later than the event that reports it
@@ -47,6 +48,9 @@ func (u *units) prove(ctx context.Context, op drills.Op, d deed) (drills.Effect,
 	if offErr == nil {
 		ev.Clock = &off
 	}
+	if d.event == "" {
+		return u.seen(ctx, op, d, ev)
+	}
 	found, ok := w.await(ctx, d.event, ev.Asked, ev.Clock)
 	ev.Events = w.since(ev.Asked, ev.Clock)
 	eff := drills.Effect{From: ev.Asked, To: ev.Answered, Source: "docker api return", Proven: true}
@@ -58,8 +62,23 @@ func (u *units) prove(ctx context.Context, op drills.Op, d deed) (drills.Effect,
 		there, err := u.Present(ctx, op)
 		eff.Proven = err == nil && there && d.event != events.ActionKill
 	}
+	return finish(ctx, op, d, ev, eff)
+}
+
+// seen is the effect of a deed of which the engine knows nothing: what checks it proves it.
+func (u *units) seen(ctx context.Context, op drills.Op, d deed, ev unitEvidence) (drills.Effect, error) {
+	return finish(ctx, op, d, ev, drills.Effect{From: ev.Asked, To: ev.Answered, Source: "helper in the host's PID namespace", Proven: d.check != nil})
+}
+
+// finish narrows the effect to what the deed itself knows, has it checked, and adds the evidence.
+func finish(ctx context.Context, op drills.Op, d deed, ev unitEvidence, eff drills.Effect) (drills.Effect, error) {
 	if d.known != nil {
 		eff = narrow(eff, d.known())
+	}
+	if d.check != nil {
+		var ok bool
+		ev.Detail, ok = d.check(ctx)
+		eff.Proven = eff.Proven && ok
 	}
 	evidence, err := json.Marshal(ev)
 	if err != nil {

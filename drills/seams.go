@@ -77,12 +77,15 @@ type PlaceKind string
 
 // Host: a plain process beside the orchestrator. Network: an unprivileged container with an address of its
 // own in a system network (a vantage). Target: in a member's network namespace with NET_ADMIN (a helper).
-// HostPID: in the host's PID namespace with KILL, for a crash. Guard: with the engine's socket.
+// HostPID: in the host's PID namespace with KILL, for a crash. Cgroup: in a member's control group and in sight of its file
+// system, for pressure on its resources. Limits: in the host's PID namespace with SYS_RESOURCE. Guard: with the engine's socket.
 const (
 	PlaceHost    PlaceKind = "host"
 	PlaceNetwork PlaceKind = "network"
 	PlaceTarget  PlaceKind = "target"
 	PlaceHostPID PlaceKind = "host-pid"
+	PlaceCgroup  PlaceKind = "cgroup"
+	PlaceLimits  PlaceKind = "limits"
 	PlaceGuard   PlaceKind = "guard"
 )
 
@@ -96,6 +99,13 @@ type Place struct {
 	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
 	Grace Duration `json:"grace,omitempty"`
 }
+
+// TargetRootVariable is set in a process at PlaceCgroup that does not run inside the target: where the target's file system
+// is, as that process sees it.
+const TargetRootVariable = "SIMULACRO_TARGET_ROOT"
+
+// TargetCopyPrefix begins the name of the file from which a process inside a target was started; it removes that file.
+const TargetCopyPrefix = ".simulacro-"
 
 // Frame is one line of the protocol between the orchestrator and its processes: newline-delimited JSON on
 // stdin and stdout. Mono is CLOCK_MONOTONIC, Wall CLOCK_REALTIME, both in nanoseconds, stamped by the sender.

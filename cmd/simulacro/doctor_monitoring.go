@@ -80,7 +80,7 @@ func connectionDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnos
 		d := drills.Diagnosis{Part: "system", What: "descriptors of " + name, Level: drills.LevelOK, Why: fmt.Sprintf("it must hold %d connections", c.Connections)}
 		var can int64
 		for _, m := range t.Of(name) {
-			n, known := m.Limits["nofile"]
+			n, known := m.Limits["nofile-soft"]
 			if !known {
 				d.Level, d.Found = drills.LevelNotChecked, "the limit of "+m.Name+" cannot be read from here"
 			}

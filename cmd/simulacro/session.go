@@ -23,16 +23,16 @@ const roleEvery = 250 * time.Millisecond
 
 // session is one connection to a system, for one run (or for looking at it).
 type session struct {
-	app     *app
-	log     *zap.Logger
-	system  *drills.System
-	engine  *compose.Engine
-	labels  compose.RunLabels
-	launch  drills.Launcher
-	expand  func(string) (string, error)
-	mux     *drills.Mux
-	netEnds chan string // network faults that ended without us
-	closers []func() error
+	app       *app
+	log       *zap.Logger
+	system    *drills.System
+	engine    *compose.Engine
+	labels    compose.RunLabels
+	launch    drills.Launcher
+	expand    func(string) (string, error)
+	mux       *drills.Mux
+	faultEnds chan string // faults that ended without us
+	closers   []func() error
 }
 
 // openSession connects to the system's engine. run is the run's id, for the labels.
@@ -42,7 +42,7 @@ func (a *app) openSession(ctx context.Context, sys *drills.System, run string) (
 	if err != nil {
 		return nil, err
 	}
-	s := &session{app: a, log: log, system: sys, engine: engine, labels: compose.RunLabels{Run: run}, expand: a.expander(sys), netEnds: make(chan string, 16)}
+	s := &session{app: a, log: log, system: sys, engine: engine, labels: compose.RunLabels{Run: run}, expand: a.expander(sys), faultEnds: make(chan string, 16)}
 	s.launch = engine.Launcher(s.labels)
 	s.mux = s.wire(ctx)
 	return s, nil
@@ -63,14 +63,17 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	patroni := experiments.NewPatroni(s.engine.DialContext, s.log)
 	ended := func(op, why string) {
 		select {
-		case s.netEnds <- op + ": " + why:
+		case s.faultEnds <- op + ": " + why:
 		default: // a reader that is that far behind has enough to tell
 		}
 	}
 	network := experiments.NewNet(s.launch, s.log, ended)
 	stores := experiments.NewStores(s.launch, s.engine.DialContext, s.expand, s.log, ended)
+	resources := experiments.NewResources(s.launch, s.log, ended)
 	s.closers = []func() error{
-		sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) }, func() error { return stores.Close(context.WithoutCancel(ctx)) },
+		sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) },
+		func() error { return stores.Close(context.WithoutCancel(ctx)) },
+		func() error { return resources.Close(context.WithoutCancel(ctx)) },
 	}
 	return &drills.Mux{
 		System:    s.system,
@@ -79,6 +82,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 		Actuators: map[string]drills.Actuator{
 			"unit":     s.engine.RunUnits(s.labels),
 			"net":      network,
+			"resource": resources,
 			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
 			"redis":    sentinel,
 			"postgres": patroni,
@@ -107,7 +111,7 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier.Rates, samples drills.Samples, run string) []drills.Observer {
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
-		m, newNetWatch(s.netEnds),
+		m, newEndWatch(s.faultEnds),
 		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}

@@ -30,11 +30,11 @@ func inspect(p *drills.Pipe) error {
 	if err != nil {
 		return fmt.Errorf("list tables (the helper needs NET_ADMIN in the target's network namespace): %w", err)
 	}
-	return p.Send("ready", Inspected{Tables: ours(tables), Mono: drills.Monotonic()})
+	return p.Send("ready", Inspected{Tables: ourTables(tables), Mono: drills.Monotonic()})
 }
 
-// ours lists the names of our tables once each, whatever their family.
-func ours(tables []*nftables.Table) []string {
+// ourTables lists the names of our tables once each, whatever their family.
+func ourTables(tables []*nftables.Table) []string {
 	out := []string{}
 	for _, t := range tables {
 		if strings.HasPrefix(t.Name, TablePrefix) {

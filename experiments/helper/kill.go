@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -86,7 +85,7 @@ func (s KillSpec) validate() (unix.Signal, error) {
 	if s.PID <= 1 {
 		return 0, fmt.Errorf("spec: pid %d is not the process of a container", s.PID)
 	}
-	if !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(s.Container) {
+	if !fullID(s.Container) {
 		return 0, fmt.Errorf("spec: container %q is not a full container id", s.Container)
 	}
 	if s.Signal == 0 {

@@ -17,6 +17,11 @@ const (
 	KindTraffic   = "traffic"
 	KindInspect   = "inspect"
 	KindKill      = "kill"
+	KindStrain    = "strain"
+	KindProcesses = "processes"
+	KindSignal    = "signal"
+	KindCrashLoop = "crash-loop"
+	KindNofile    = "nofile"
 )
 
 // Failure is the data of an "error" frame.
@@ -55,8 +60,18 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
 	case KindKill:
 		return decoded(raw, func(s KillSpec) error { return kill(p, s) })
+	case KindStrain:
+		return decoded(raw, func(s StrainSpec) error { return press(ctx, p, s) })
+	case KindProcesses:
+		return decoded(raw, func(s ProcessesSpec) error { return processes(p, s) })
+	case KindSignal:
+		return decoded(raw, func(s SignalSpec) error { return signal(p, s) })
+	case KindCrashLoop:
+		return decoded(raw, func(s CrashLoopSpec) error { return crashLoop(ctx, p, s) })
+	case KindNofile:
+		return decoded(raw, func(s NofileSpec) error { return nofile(p, s) })
 	}
-	return fmt.Errorf("spec: kind %q is not partition, traffic, inspect or kill", head.Kind)
+	return fmt.Errorf("spec: kind %q is not one that this version knows", head.Kind)
 }
 
 // decoded reads the whole spec strictly: a field that this version does not know must not be ignored in a fault.

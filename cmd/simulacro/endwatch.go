@@ -6,18 +6,18 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 )
 
-// netWatch is the Observer that puts network faults which ended without us into the record.
-type netWatch struct {
+// endWatch is the Observer that puts faults which ended without us into the record.
+type endWatch struct {
 	ends <-chan string
 	quit chan struct{}
 	done chan struct{}
 }
 
-func newNetWatch(ends <-chan string) *netWatch {
-	return &netWatch{ends: ends, quit: make(chan struct{}), done: make(chan struct{})}
+func newEndWatch(ends <-chan string) *endWatch {
+	return &endWatch{ends: ends, quit: make(chan struct{}), done: make(chan struct{})}
 }
 
-func (w *netWatch) Start(_ context.Context, emit func(drills.Event)) error {
+func (w *endWatch) Start(_ context.Context, emit func(drills.Event)) error {
 	go func() {
 		defer close(w.done)
 		for {
@@ -27,7 +27,7 @@ func (w *netWatch) Start(_ context.Context, emit func(drills.Event)) error {
 			case why := <-w.ends:
 				emit(drills.Event{Kind: drills.EvFinding, Finding: &drills.Finding{
 					ID: drills.FaultEnded + why, Severity: drills.SeveritySerious,
-					Title: "A network fault ended before we undid it: " + why,
+					Title: "A fault ended before we undid it: " + why,
 				}})
 			}
 		}
@@ -35,7 +35,7 @@ func (w *netWatch) Start(_ context.Context, emit func(drills.Event)) error {
 	return nil
 }
 
-func (w *netWatch) Finish(context.Context, drills.Timing) ([]drills.Event, error) {
+func (w *endWatch) Finish(context.Context, drills.Timing) ([]drills.Event, error) {
 	close(w.quit)
 	<-w.done
 	return nil, nil
