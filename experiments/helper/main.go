@@ -15,6 +15,7 @@ import (
 const (
 	KindPartition = "partition"
 	KindTraffic   = "traffic"
+	KindExchange  = "exchange"
 	KindInspect   = "inspect"
 	KindKill      = "kill"
 )
@@ -51,12 +52,14 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s PartitionSpec) error { return partition(ctx, p, s) })
 	case KindTraffic:
 		return decoded(raw, func(s TrafficSpec) error { return traffic(ctx, p, s) })
+	case KindExchange:
+		return decoded(raw, func(s ExchangeSpec) error { return spoilExchanges(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
 	case KindKill:
 		return decoded(raw, func(s KillSpec) error { return kill(p, s) })
 	}
-	return fmt.Errorf("spec: kind %q is not partition, traffic, inspect or kill", head.Kind)
+	return fmt.Errorf("spec: kind %q is not partition, traffic, exchange, inspect or kill", head.Kind)
 }
 
 // decoded reads the whole spec strictly: a field that this version does not know must not be ignored in a fault.

@@ -285,7 +285,7 @@ func TestFaults(t *testing.T) {
 			if _, body, err, _ := post("/other"); err != nil || body != "POST /other hello" {
 				t.Errorf("what does not match: %q %v", body, err)
 			}
-			if got := p.Counts(); got.Hit != 1 || got.Matched != 1 || got.Exchanges != 2 || len(got.By) != 1 {
+			if got := p.Counts(); got.Hit != 1 || got.Matched != 1 || got.Asked != 2 || len(got.By) != 1 {
 				t.Errorf("counted %+v", got)
 			}
 		})
@@ -324,7 +324,7 @@ func TestShareIsThatOfTheExchanges(t *testing.T) {
 			failed++
 		}
 	}
-	if got := p.Counts(); failed < 400 || failed > 600 || got.Hit != uint64(failed) || got.Exchanges != n || got.Connections != 1 {
+	if got := p.Counts(); failed < 400 || failed > 600 || got.Hit != uint64(failed) || got.Asked != n || got.Connections != 1 {
 		t.Errorf("%d of %d failed, counted %+v", failed, n, got) // 5 standard deviations are 97
 	}
 }
@@ -418,7 +418,7 @@ func TestLiftingCutsWhatDoesNotEnd(t *testing.T) {
 	p, at := put(t, s.Listener.Addr().String(), Config{Rules: never()})
 	failed := make(chan error, 1)
 	go func() { _, err := http.Get("http://" + at); failed <- err }()
-	for end := time.Now().Add(5 * time.Second); p.Counts().Exchanges == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Second); p.Counts().Asked == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	began := time.Now()
@@ -521,7 +521,7 @@ func TestTurnsOfAnyProtocol(t *testing.T) {
 			fmt.Fprint(conn, "ping\n")
 			s, err := in.ReadString('\n')
 			c.want(t, s, err, time.Since(began))
-			if got := p.Counts(); got.Hit != 1 || got.Exchanges != 1 {
+			if got := p.Counts(); got.Hit != 1 || got.Asked != 1 {
 				t.Errorf("counted %+v", got)
 			}
 		})

@@ -33,7 +33,7 @@ type Config struct {
 // Counts is what a proxy saw and did so far.
 type Counts struct {
 	Connections uint64            `json:"connections"`
-	Exchanges   uint64            `json:"exchanges"`           // requests, or turns of a protocol that is not read
+	Asked       uint64            `json:"asked"`               // requests, or turns of a protocol that is not read
 	Matched     uint64            `json:"matched"`             // by a rule
 	Hit         uint64            `json:"hit"`                 // by a fault: what proves it
 	By          map[string]uint64 `json:"by,omitempty"`        // hits, by what was done
@@ -190,7 +190,7 @@ func (p *Proxy) hit(what string) {
 func (p *Proxy) decide(req *http.Request) *Rule {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts.Exchanges++
+	p.counts.Asked++
 	if p.over {
 		return nil
 	}
