@@ -38,8 +38,8 @@ func GuardMain(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = e.Close() }() // the process ends
-	units := newUnits(e.api, noOffset, e.crasher(RunLabels{Run: spec.Run}))
-	g := &guard{pipe: p, spec: spec, units: units, remove: func(ctx context.Context) ([]string, error) { return e.removeRun(ctx, spec.Run) }}
+	hands := byPrefix{"unit": newUnits(e.api, noOffset, e.crasher(RunLabels{Run: spec.Run})), "command": &commands{member: e.exec}}
+	g := &guard{pipe: p, spec: spec, units: hands, remove: func(ctx context.Context) ([]string, error) { return e.removeRun(ctx, spec.Run) }}
 	return g.run(ctx)
 }
 

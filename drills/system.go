@@ -250,8 +250,9 @@ type Limits struct {
 	ConcurrentFaults int      `json:"concurrent-faults,omitempty" yaml:"concurrent-faults"`
 	OutagePerRun     Duration `json:"outage-per-run,omitempty" yaml:"outage-per-run"`
 	CoolDown         Duration `json:"cool-down,omitempty" yaml:"cool-down"`
-	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"` // tell (default) | block: no drill once the month's is used up
-	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`       // operations a second that a load step may make; production: none unless given
+	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"`   // tell (default) | block: no drill once the month's is used up
+	HostCommands     bool     `json:"host-commands,omitempty" yaml:"host-commands"` // drills may run commands beside the orchestrator
+	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`         // operations a second that a load step may make; production: none unless given
 }
 
 // ObjectivesOf returns the objectives of a component under a profile ("" is the system file's own).

@@ -6,11 +6,13 @@ import "github.com/eevans-d/simulacro/drills"
 func All() drills.Kinds {
 	return drills.Kinds{
 		"bandwidth":          bandwidthKind(),
+		"command":            commandKind(),
 		"connection-reset":   resetKind(),
 		"dependency-outage":  dependencyOutageKind(),
 		"dns":                dnsKind(),
 		"exchange-fault":     exchangeFaultKind(),
 		"failover":           failoverKind(),
+		"http":               httpKind(),
 		"http-fault":         httpFaultKind(),
 		"kill":               killKind(),
 		"latency":            latencyKind(),
