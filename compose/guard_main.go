@@ -40,7 +40,8 @@ func GuardMain(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer func() { _ = e.Close() }() // the process ends
 	units := newUnits(e.api, noOffset, e.crasher(RunLabels{Run: spec.Run}))
 	units.more = e.more(RunLabels{Run: spec.Run}, func(string, string) {})
-	g := &guard{pipe: p, spec: spec, units: units, remove: func(ctx context.Context) ([]string, error) { return e.removeRun(ctx, spec.Run) }}
+	hands := byPrefix{"unit": units, "command": &commands{member: e.exec}}
+	g := &guard{pipe: p, spec: spec, units: hands, remove: func(ctx context.Context) ([]string, error) { return e.removeRun(ctx, spec.Run) }}
 	return g.run(ctx)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
@@ -32,7 +33,7 @@ func notOurs(c drills.Change) string {
 	switch {
 	case c.Undo.Verb == "":
 		return "the change has no undo"
-	case c.Undo.Prefix() == "unit":
+	case c.Undo.Prefix() == "unit", c.Undo.Verb == drills.VerbUnexec && !strings.Contains(string(c.Undo.Args), "${"):
 		return ""
 	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "resource":
 		return "undoes itself when its process ends; the guard removed the process"
@@ -131,4 +132,23 @@ func graceIn(do drills.Op) time.Duration {
 		return 0
 	}
 	return a.Grace.D()
+}
+
+// byPrefix is the guard's hands: an actuator per prefix of a verb.
+type byPrefix map[string]drills.Actuator
+
+func (b byPrefix) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
+	a, ok := b[op.Prefix()]
+	if !ok {
+		return drills.Effect{}, fmt.Errorf("the guard cannot do %s", op.Verb)
+	}
+	return a.Apply(ctx, op)
+}
+
+func (b byPrefix) Present(ctx context.Context, op drills.Op) (bool, error) {
+	a, ok := b[op.Prefix()]
+	if !ok {
+		return false, fmt.Errorf("the guard cannot look for %s", op.Verb)
+	}
+	return a.Present(ctx, op)
 }

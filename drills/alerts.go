@@ -120,7 +120,8 @@ func (f *folder) judgeFiring(x AlertExpect, now time.Time) Judged {
 	if l := f.life(x.Name); l != nil {
 		seen = l.Firing
 	}
-	return f.within(j, f.t0At(), seen, x.Within, now, fmt.Sprintf("Alert %s did not fire within %s of the fault: the outage would have gone unnoticed", x.Name, x.Within))
+	j = f.within(j, f.t0At(), seen, x.Within, now, fmt.Sprintf("Alert %s did not fire within %s of the fault: the outage would have gone unnoticed", x.Name, x.Within))
+	return f.ifSeen(j, f.t0At(), x.Within, BlindPrometheus)
 }
 
 func (f *folder) judgeNotified(x AlertExpect, now time.Time) Judged {
@@ -129,7 +130,16 @@ func (f *folder) judgeNotified(x AlertExpect, now time.Time) Judged {
 	if l := f.life(x.Name); l != nil {
 		seen = l.Notified
 	}
-	return f.within(j, f.t0At(), seen, x.NotifiedWithin, now, fmt.Sprintf("No notification of %s arrived within %s of the fault", x.Name, x.NotifiedWithin))
+	j = f.within(j, f.t0At(), seen, x.NotifiedWithin, now, fmt.Sprintf("No notification of %s arrived within %s of the fault", x.Name, x.NotifiedWithin))
+	return f.ifSeen(j, f.t0At(), x.NotifiedWithin, BlindSink)
+}
+
+// ifSeen leaves a judgement alone unless it says that something did not happen and a source was too silent to tell.
+func (f *folder) ifSeen(j Judged, from time.Time, limit Duration, source string) Judged {
+	if j.Verdict != NotMet && j.Verdict != Unclear || from.IsZero() {
+		return j
+	}
+	return f.unseen(j, from, from.Add(limit.D()), source)
 }
 
 func (f *folder) judgeResolved(x AlertExpect, now time.Time) Judged {
@@ -154,6 +164,7 @@ func (f *folder) judgeResolved(x AlertExpect, now time.Time) Judged {
 		from = seen.To
 	}
 	j = f.within(j, from, seen, x.ResolvedWithin, now, fmt.Sprintf("Alert %s was still firing %s after the fault was lifted", x.Name, x.ResolvedWithin))
+	j = f.ifSeen(j, from, x.ResolvedWithin, BlindPrometheus)
 	fireable := now.Sub(f.t0At()) < x.Within.D() // it may still fire
 	if !fired && (j.Verdict != Pending || !fireable) {
 		j.Verdict, j.Actual, j.Why = NotMeasured, "it never fired", ""
@@ -226,6 +237,11 @@ func (f *folder) judgeOthers() Judged {
 	if len(names) > 0 {
 		j.Verdict, j.Actual = NotMet, strings.Join(names, ", ")
 		j.Why = "Alerts fired that the drill does not expect: " + j.Actual
+		return j
+	}
+	j = f.unseen(j, f.rec.Started, f.last, BlindPrometheus)
+	if j.Verdict == NotMeasured {
+		j.Actual = "none that could be seen"
 	}
 	return j
 }

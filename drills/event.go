@@ -27,6 +27,7 @@ const (
 	EvQuery    EventKind = "query"    // Query
 	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register or Breaker
 	EvSeen     EventKind = "seen"     // Seen
+	EvBlind    EventKind = "blind"    // Blind
 	EvWindow   EventKind = "window"   // Window
 	EvStop     EventKind = "stop"     // Stop
 	EvNote     EventKind = "note"     // Text
@@ -59,6 +60,7 @@ type Event struct {
 	Window   *WindowStat       `json:"window,omitempty"`
 	Breaker  *BreakerMeasured  `json:"breaker,omitempty"`
 	Seen     *Seen             `json:"seen,omitempty"`
+	Blind    *Blind            `json:"blind,omitempty"`
 	Stop     *Stop             `json:"stop,omitempty"`
 	Data     json.RawMessage   `json:"data,omitempty"`
 }

@@ -82,6 +82,8 @@ func (f *folder) add(e Event) {
 		f.measured(e)
 	case EvSeen:
 		f.seen = append(f.seen, *e.Seen)
+	case EvBlind:
+		r.Blind = append(r.Blind, *e.Blind)
 	case EvStop:
 		if r.Stop == nil {
 			r.Stop, f.stopped = e.Stop, e.At
@@ -231,6 +233,8 @@ func (e Event) whole() bool {
 		return e.Window != nil
 	case EvSeen:
 		return e.Seen != nil
+	case EvBlind:
+		return e.Blind != nil
 	case EvStop:
 		return e.Stop != nil
 	}

@@ -79,6 +79,7 @@ func (f *folder) judgeQuery(j Judged, d During) Judged {
 	}
 	if (d.Max != nil && q.Max > *d.Max) || (d.Min != nil && q.Min < *d.Min) {
 		j.Verdict, j.Why = NotMet, fmt.Sprintf("%s: %s", d.Title, j.Actual)
+		return j
 	}
-	return j
+	return f.unseen(j, q.Window.From, q.Window.To, BlindPrometheus) // what lies before the gap fills it in Prometheus's answer
 }

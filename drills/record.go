@@ -39,6 +39,7 @@ type Record struct {
 	Prometheus   []PromView         `json:"prometheus,omitempty"`
 	SLOs         []SLOResult        `json:"slos,omitempty"`
 	Budgets      []BudgetUse        `json:"budgets,omitempty"`
+	Blind        []Blind            `json:"blind,omitempty"` // when the monitoring did not answer
 	Findings     []Finding          `json:"findings,omitempty"`
 	Residue      []Residue          `json:"residue,omitempty"`
 	Stop         *Stop              `json:"stop,omitempty"`

@@ -298,8 +298,9 @@ type Limits struct {
 	ConcurrentFaults int      `json:"concurrent-faults,omitempty" yaml:"concurrent-faults"`
 	OutagePerRun     Duration `json:"outage-per-run,omitempty" yaml:"outage-per-run"`
 	CoolDown         Duration `json:"cool-down,omitempty" yaml:"cool-down"`
-	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"` // tell (default) | block: no drill once the month's is used up
-	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`       // operations a second that a load step may make; production: none unless given
+	ErrorBudget      string   `json:"error-budget,omitempty" yaml:"error-budget"`   // tell (default) | block: no drill once the month's is used up
+	HostCommands     bool     `json:"host-commands,omitempty" yaml:"host-commands"` // drills may run commands beside the orchestrator
+	LoadRate         float64  `json:"load-rate,omitempty" yaml:"load-rate"`         // operations a second that a load step may make; production: none unless given
 	// Targets are rate limits by host:port, where the targets do not state theirs in their answers or state too much.
 	Targets map[string]TargetLimit `json:"targets,omitempty" yaml:"targets"`
 }

@@ -173,6 +173,7 @@ func (f *folder) findings() {
 	f.secondOutages()
 	f.undeclaredLosses()
 	f.breakerViews()
+	f.untold()
 }
 
 // secondOutages are findings on a pass too.

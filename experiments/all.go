@@ -6,6 +6,7 @@ import "github.com/eevans-d/simulacro/drills"
 func All() drills.Kinds {
 	return drills.Kinds{
 		"bandwidth":                 bandwidthKind(),
+		"command":                   commandKind(),
 		"connection-exhaustion":     connectionExhaustionKind(),
 		"connection-reset":          resetKind(),
 		"cpu-limit":                 cpuLimitKind(),
@@ -13,8 +14,11 @@ func All() drills.Kinds {
 		"dependency-outage":         dependencyOutageKind(),
 		"disk-fill":                 diskFillKind(),
 		"dns":                       dnsKind(),
+		"exchange-fault":            exchangeFaultKind(),
 		"failover":                  failoverKind(),
 		"file-descriptors":          fileDescriptorsKind(),
+		"http":                      httpKind(),
+		"http-fault":                httpFaultKind(),
 		"kill":                      killKind(),
 		"latency":                   latencyKind(),
 		"memory-limit":              memoryLimitKind(),

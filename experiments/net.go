@@ -27,6 +27,7 @@ const (
 	verbBandwidth = "net.bandwidth"
 	verbReset     = "net.reset"
 	verbDNS       = "net.dns"
+	verbExchange  = "net.exchange"
 	verbHeal      = "net.heal"
 )
 
@@ -104,6 +105,12 @@ func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 		}
 		name := strings.TrimPrefix(op.Verb, "net.")
 		return n.inject(ctx, op, injection{mark: a.Mark, name: name, peers: a.Peers, prove: a.Prove.D(), spec: a.spec()})
+	case verbExchange:
+		var a exchangeArgs
+		if err := op.Decode(&a); err != nil {
+			return drills.Effect{}, err
+		}
+		return n.inject(ctx, op, injection{mark: a.Mark, name: "exchange", peers: a.Peers, prove: a.Prove.D(), spec: a.spec()})
 	case verbHeal:
 		var a healArgs
 		if err := op.Decode(&a); err != nil {

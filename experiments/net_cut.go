@@ -45,6 +45,9 @@ type dropEvidence struct {
 	Table   string            `json:"table,omitempty"`
 	Why     string            `json:"ended_by,omitempty"`
 	Traffic *helper.Traffic   `json:"traffic,omitempty"`
+	// Exchanges is what a proxy in the path did, connections led to it by peer in dropped_by_peer's stead.
+	Exchanges *helper.Exchanges `json:"exchanges,omitempty"`
+	LedByPeer map[string]uint64 `json:"led_by_peer,omitempty"`
 	// Round trips from inside the target's namespace, µs, before the fault and under it; absent where nobody answered.
 	RTTBefore int64 `json:"rtt_before_us,omitempty"`
 	RTTDuring int64 `json:"rtt_during_us,omitempty"`
@@ -152,6 +155,9 @@ func (c *cut) evidence(b helper.Beat) json.RawMessage {
 	e := dropEvidence{
 		Dropped: b.Dropped, Backend: c.source(), Peers: c.peers, ByPeer: b.Peers, Table: c.applied.Table,
 		Traffic: b.Traffic, RTTBefore: c.applied.RTT, RTTDuring: b.RTT,
+	}
+	if b.Exchanges != nil {
+		e.Exchanges, e.LedByPeer, e.ByPeer = b.Exchanges, b.Peers, nil
 	}
 	if c.done != nil {
 		e.Why = c.done.Why

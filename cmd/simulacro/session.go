@@ -84,6 +84,8 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"net":      network,
 			"resource": resources,
 			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
+			"command":  s.engine.Commands(s.expand),
+			"http":     experiments.NewHTTP(s.engine.DialContext, s.expand),
 			"redis":    sentinel,
 			"postgres": patroni,
 			"store":    stores,

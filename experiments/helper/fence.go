@@ -21,9 +21,26 @@ const tableOwner = 2
 // priority is before connection tracking, NAT and any filter of the target's own.
 const priority = -350
 
+// chainAt is where a chain of ours hooks in.
+type chainAt struct {
+	kind     nftables.ChainType
+	hook     *nftables.ChainHook
+	priority *nftables.ChainPriority
+}
+
+// filters are the chains of most faults: before everything else, on what comes in and what goes out.
+func filters() map[string]chainAt {
+	first := nftables.ChainPriorityRef(priority)
+	return map[string]chainAt{
+		In:  {nftables.ChainTypeFilter, nftables.ChainHookInput, first},
+		Out: {nftables.ChainTypeFilter, nftables.ChainHookOutput, first},
+	}
+}
+
 // fence is a set of owner tables (one per address family) on one netlink socket.
 type fence struct {
 	name string
+	at   map[string]chainAt
 	sock *netlink.Conn
 	conn *nftables.Conn
 
@@ -35,6 +52,11 @@ type fence struct {
 // raise builds the tables and puts all rules in force in one batch. The instant at which they took effect lies between
 // the two CLOCK_MONOTONIC stamps that now gives around that batch.
 func raise(name string, rules []rule, now func() int64) (f *fence, from, to int64, err error) {
+	return raiseAt(name, filters(), rules, now)
+}
+
+// raiseAt is raise with other chains.
+func raiseAt(name string, at map[string]chainAt, rules []rule, now func() int64) (f *fence, from, to int64, err error) {
 	var sock *netlink.Conn
 	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		sock = c
@@ -43,7 +65,7 @@ func raise(name string, rules []rule, now func() int64) (f *fence, from, to int6
 	if err != nil {
 		return nil, 0, 0, fmt.Errorf("open nftables (the helper needs NET_ADMIN in the target's network namespace): %w", err)
 	}
-	f = &fence{name: name, sock: sock, conn: conn, tables: map[nftables.TableFamily]*nftables.Table{}}
+	f = &fence{name: name, at: at, sock: sock, conn: conn, tables: map[nftables.TableFamily]*nftables.Table{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, conn.CloseLasting()) // the socket's tables go with it
@@ -130,14 +152,11 @@ func nfgen(family byte, resource uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource)
 }
 
-// chains makes a table's two chains, which let everything pass that no rule stops.
+// chains makes a table's chains, which let everything pass that no rule stops.
 func (f *fence) chains(table *nftables.Table) {
 	accept := nftables.ChainPolicyAccept
-	for name, hook := range map[string]*nftables.ChainHook{In: nftables.ChainHookInput, Out: nftables.ChainHookOutput} {
-		f.conn.AddChain(&nftables.Chain{
-			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook,
-			Priority: nftables.ChainPriorityRef(priority), Policy: &accept,
-		})
+	for name, at := range f.at {
+		f.conn.AddChain(&nftables.Chain{Name: name, Table: table, Type: at.kind, Hooknum: at.hook, Priority: at.priority, Policy: &accept})
 	}
 }
 
@@ -151,7 +170,7 @@ func (f *fence) counts() (map[string]uint64, error) {
 	defer f.mu.Unlock()
 	out := map[string]uint64{}
 	for _, family := range slices.Sorted(maps.Keys(f.tables)) {
-		for _, chain := range []string{In, Out} {
+		for _, chain := range slices.Sorted(maps.Keys(f.at)) {
 			got, err := c.GetRules(f.tables[family], &nftables.Chain{Name: chain})
 			if err != nil {
 				return nil, fmt.Errorf("read counters: %w", err)

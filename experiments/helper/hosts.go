@@ -64,6 +64,11 @@ type hosts struct {
 func newHosts(p Path, known []netip.Addr) *hosts { return &hosts{path: p, known: slices.Clone(known)} }
 
 func (h *hosts) follow(ctx context.Context, f *fence, end tail) {
+	h.each(ctx, f, func(found []netip.Addr) []rule { return h.path.rules(found, end) })
+}
+
+// each keeps the fence's rules, as rules makes them, up with the names' addresses.
+func (h *hosts) each(ctx context.Context, f *fence, rules func([]netip.Addr) []rule) {
 	if len(h.path.Hosts) == 0 {
 		return
 	}
@@ -80,14 +85,14 @@ func (h *hosts) follow(ctx context.Context, f *fence, end tail) {
 			if err != nil {
 				continue // a name that is gone has no address to add
 			}
-			h.add(f, found, end)
+			h.add(f, found, rules)
 		}
 	}
 }
 
-func (h *hosts) add(f *fence, found []netip.Addr, end tail) {
+func (h *hosts) add(f *fence, found []netip.Addr, rules func([]netip.Addr) []rule) {
 	fresh := slices.DeleteFunc(slices.Clone(found), func(a netip.Addr) bool { return slices.Contains(h.known, a) })
-	if len(fresh) == 0 || f.extend(h.path.rules(fresh, end)) != nil {
+	if len(fresh) == 0 || f.extend(rules(fresh)) != nil {
 		return // tried again at the next look
 	}
 	h.known = append(h.known, fresh...)

@@ -15,6 +15,7 @@ import (
 const (
 	KindPartition = "partition"
 	KindTraffic   = "traffic"
+	KindExchange  = "exchange"
 	KindInspect   = "inspect"
 	KindKill      = "kill"
 	KindStrain    = "strain"
@@ -56,6 +57,8 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s PartitionSpec) error { return partition(ctx, p, s) })
 	case KindTraffic:
 		return decoded(raw, func(s TrafficSpec) error { return traffic(ctx, p, s) })
+	case KindExchange:
+		return decoded(raw, func(s ExchangeSpec) error { return spoilExchanges(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
 	case KindKill:

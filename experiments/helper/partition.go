@@ -38,10 +38,13 @@ type Applied struct {
 	RTT int64 `json:"rtt_us,omitempty"`
 }
 
-// Affected is how many packets the fault did something to.
+// Affected is how many packets, or exchanges, the fault did something to.
 func (b Beat) Affected() uint64 {
 	if b.Traffic != nil {
 		return b.Traffic.Affected
+	}
+	if b.Exchanges != nil {
+		return b.Exchanges.Hit
 	}
 	return b.Dropped
 }
@@ -51,7 +54,9 @@ type Beat struct {
 	Dropped uint64            `json:"dropped"`
 	Peers   map[string]uint64 `json:"peers,omitempty"`
 	Traffic *Traffic          `json:"traffic,omitempty"`
-	RTT     int64             `json:"rtt_us,omitempty"` // round trip while the fault is in force, µs
+	// Exchanges is what a fault between the target and a dependency did; Peers then counts the connections led to it.
+	Exchanges *Exchanges `json:"exchanges,omitempty"`
+	RTT       int64      `json:"rtt_us,omitempty"` // round trip while the fault is in force, µs
 }
 
 // Done is the data of the "done" frame. Why is eof, stop, lease or cancelled, or detached: the namespace lost its last

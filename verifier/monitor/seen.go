@@ -56,13 +56,35 @@ func (m *Monitor) look(ctx context.Context, s *drills.Seen, w drills.Interval, t
 		s.Error = err.Error()
 		return
 	}
-	s.States = states
+	s.States = m.masked(states, w.From, step)
 	if s.Exporter == "" {
 		return
 	}
 	if s.Exporters, err = m.states(ctx, s.Exporter, w, step, steps); err != nil {
 		s.Exporters, s.How = "", s.How+"; the exporter could not be asked: "+err.Error()
+		return
 	}
+	s.Exporters = m.masked(s.Exporters, w.From, step)
+}
+
+// masked silences the steps at which Prometheus did not answer: for them it repeats its last sample, for minutes, and would
+// seem to have seen what it slept through.
+func (m *Monitor) masked(states string, from time.Time, step time.Duration) string {
+	if m.watch == nil {
+		return states
+	}
+	out := []byte(states)
+	for _, b := range m.watch.dark.times {
+		if b.To.Sub(b.From) <= requestTimeout+m.watch.poll {
+			continue // one answer that was late
+		}
+		for i := range out {
+			if at := from.Add(time.Duration(i) * step); !at.Before(b.From) && !at.After(b.To) {
+				out[i] = drills.SeenSilent
+			}
+		}
+	}
+	return string(out)
 }
 
 // states evaluates a query at every step. Of several series the lowest counts: one that is down is down.

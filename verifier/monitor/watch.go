@@ -43,7 +43,7 @@ type watcher struct {
 func (w *watcher) begin(ctx context.Context, rules []alertRule) error {
 	start := time.Now()
 	w.tracker, w.since = newTracker(start, rules), start
-	w.dark, w.deaf = blindness{name: "Prometheus", from: start}, blindness{name: "the notification sink", from: start}
+	w.dark, w.deaf = blindness{name: drills.BlindPrometheus, from: start}, blindness{name: drills.BlindSink, from: start}
 	if w.prom != nil {
 		alerts, sp, err := w.askAlerts(ctx)
 		if err != nil {
@@ -117,7 +117,9 @@ func (w *watcher) heard(ctx context.Context, b *blindness, sp span, err error) b
 		return false // we are stopping: not the other side's silence
 	}
 	if err == nil {
-		b.ok(sp)
+		if over := b.ok(sp); over != nil {
+			w.emit(blindEvent(over))
+		}
 		return true
 	}
 	if b.lost(err) {
@@ -169,9 +171,7 @@ func (w *watcher) end() []drills.Event {
 	var out []drills.Event
 	now := time.Now()
 	for _, b := range []*blindness{&w.dark, &w.deaf} {
-		if ev, ok := b.report(now); ok {
-			out = append(out, ev)
-		}
+		out = append(out, b.report(now)...)
 	}
 	if n := len(w.tracker.over); n > 0 {
 		out = append(out, finding("alert-flood", drills.SeverityWarning,

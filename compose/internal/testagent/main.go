@@ -38,10 +38,24 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "stubborn": // ignores SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		select {}
+	case args[0] == "file":
+		return file(args[1], args[2])
 	case args[0] == "listen":
 		return listen(ctx, args[1])
 	case args[0] == "orchestrate":
 		return orchestrate(ctx, args[1], args[2], args[3:])
 	}
 	return fmt.Errorf("unknown command %q", args)
+}
+
+// file makes or removes a file, or tells by its exit whether it is there.
+func file(what, path string) error {
+	switch what {
+	case "make":
+		return os.WriteFile(path, nil, 0o600)
+	case "remove":
+		return os.Remove(path)
+	}
+	_, err := os.Stat(path)
+	return err
 }
