@@ -10,6 +10,7 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 	"github.com/eevans-d/simulacro/experiments/helper"
 	"github.com/eevans-d/simulacro/verifier"
+	"github.com/eevans-d/simulacro/verifier/calibrate"
 	"github.com/eevans-d/simulacro/verifier/load"
 )
 
@@ -24,6 +25,8 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"ws-share":  load.ShareMain,
 		"open-load": load.OpenMain,
 		"guard":     compose.GuardMain,
+
+		calibrate.NullServer: calibrate.NullServerMain,
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 type goroutines struct{}
 
 func (goroutines) Start(_ context.Context, _ drills.Place, argv []string) (drills.Stream, error) {
-	agent := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": verifier.ProbeMain, "canary": verifier.CanaryMain}[argv[1]]
+	agent := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": verifier.ProbeMain, "canary": verifier.CanaryMain, NullServer: NullServerMain}[argv[1]]
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	s := &pipes{in: inW, dec: json.NewDecoder(outR), done: make(chan struct{})}

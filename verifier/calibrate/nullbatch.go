@@ -20,39 +20,47 @@ type nullBatch struct {
 
 // run drills a batch as the engine does: settle window, baseline, the drill itself, and then the judgement of what was measured.
 // It returns the drills that are to be run again.
-func (b nullBatch) run(ctx context.Context, cfg NullConfig, told *NullBatch) ([]*nullDrill, error) {
+func (b nullBatch) run(ctx context.Context, cfg NullConfig, told *NullBatch) (again []*nullDrill, err error) {
 	began, cpu := time.Now(), cpuTime()
-	users := map[string]*noisyUser{}
-	for name, d := range b.drills {
-		users[name] = d.user
-	}
-	server, err := startNoisyServer(users)
+	server, err := startNoisyProcess(ctx, cfg.Launcher, b.users(cfg.Seed))
 	if err != nil {
 		return nil, err
 	}
-	defer server.close()
-	files, live := &rawFiles{files: map[string]*bytes.Buffer{}}, &liveEdges{seen: map[string]bool{}}
+	j := judging{files: &rawFiles{files: map[string]*bytes.Buffer{}}}
+	live := &liveEdges{seen: map[string]bool{}}
 	probes := verifier.NewProbes(verifier.ProbesConfig{
-		Specs: b.specs(server), Launcher: cfg.Launcher, Samples: files, Run: "calibrate", Log: cfg.Log,
+		Specs: b.specs(server.address), Launcher: cfg.Launcher, Samples: j.files, Run: "calibrate", Log: cfg.Log,
 		Recovery: drills.Recovery{For: drills.Duration(cfg.For)},
 	})
 	if err := probes.Start(ctx, live.emit); err != nil {
+		return nil, errors.Join(err, server.close(ctx))
+	}
+	j.steady, err = b.live(ctx, cfg, probes, live)
+	var ferr, merr error
+	j.events, ferr = probes.Finish(context.WithoutCancel(ctx), drills.Timing{Steady: j.steady})
+	j.made, merr = server.finish()
+	if err := errors.Join(err, ferr, merr, server.close(ctx), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
-	steady, err := b.live(ctx, cfg, probes, live)
-	events, ferr := probes.Finish(context.WithoutCancel(ctx), drills.Timing{Steady: steady})
-	if err := errors.Join(err, ferr, context.Cause(ctx)); err != nil {
-		return nil, err
-	}
+	j.live = live.seen
+	again, err = b.judge(cfg, told, j)
 	told.CPU = (cpuTime() - cpu).Seconds() / time.Since(began).Seconds()
-	return b.judge(cfg, told, judging{events: events, files: files, live: live.seen, steady: steady})
+	return again, err
 }
 
-func (b nullBatch) specs(s *noisyServer) map[string]drills.ProbeSpec {
+func (b nullBatch) users(seed uint64) noisySpec {
+	out := noisySpec{Users: map[string]noisyCoin{}}
+	for name, d := range b.drills {
+		out.Users[name] = noisyCoin{Rate: d.result.Errors, Seed: seed, Drill: d.number}
+	}
+	return out
+}
+
+func (b nullBatch) specs(address string) map[string]drills.ProbeSpec {
 	out := map[string]drills.ProbeSpec{}
 	for name := range b.drills {
 		out[name] = drills.ProbeSpec{
-			Kind: "postgres", From: drills.From{Host: true}, DSN: s.dsn(name), Every: drills.Duration(b.every), Timeout: drills.Duration(timeout),
+			Kind: "postgres", From: drills.From{Host: true}, DSN: noisyDSN(address, name), Every: drills.Duration(b.every), Timeout: drills.Duration(timeout),
 		}
 	}
 	return out

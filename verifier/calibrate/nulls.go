@@ -68,7 +68,6 @@ type NullBatch struct {
 type nullDrill struct {
 	number uint64
 	tries  int
-	user   *noisyUser
 	result *NullResult
 }
 
@@ -132,7 +131,6 @@ func (cfg NullConfig) rate(ctx context.Context, every time.Duration, results []N
 		b := nullBatch{every: every, drills: map[string]*nullDrill{}}
 		for _, d := range queue[:n] {
 			d.tries++
-			d.user = newNoisyUser(d.result.Errors, cfg.Seed, d.number)
 			b.drills[fmt.Sprintf(nullUserName, d.number)] = d
 		}
 		queue = queue[n:]

@@ -116,13 +116,13 @@ func TestNullJudge(t *testing.T) {
 				samples = append(samples, s)
 			}
 			j := judging{
-				files: &rawFiles{files: map[string]*bytes.Buffer{"raw": written(t, meta, samples)}}, live: map[string]bool{},
+				files: &rawFiles{files: map[string]*bytes.Buffer{"raw": written(t, meta, samples)}}, live: map[string]bool{}, made: noisyMade{"drill": tt.made},
 				steady: drills.Interval{From: clock.Wall, To: clock.Wall.Add(settle * time.Second)},
 			}
 			m := verifier.MeasureSamples(meta, samples, j.steady)
 			m.Raw = "raw"
 			r := NullResult{}
-			d := &nullDrill{number: 1, user: &noisyUser{failed: tt.made}, result: &r}
+			d := &nullDrill{number: 1, result: &r}
 			if _, err := d.judge(NullConfig{Length: length * time.Second, Seed: 1}, &m, j); err != nil {
 				t.Fatal(err)
 			}
