@@ -85,6 +85,10 @@ func nullConfig(cfg *calibrate.NullConfig, rates []int, percents []float64) erro
 
 // batchLine is the progress: what was seen so far, and whether the host kept up.
 func batchLine(b calibrate.NullBatch, began time.Time) string {
+	if b.Broken != "" {
+		return fmt.Sprintf("%s: %d drills at %s were too many for this host, they are run again, half as many at the same time: %s",
+			time.Since(began).Round(time.Second), b.Drills, calibrate.Rate(b.Every), b.Broken)
+	}
 	line := fmt.Sprintf("%s: %d drills at %s, %d still to do at this rate; false alarms so far: %d; %.1f cores used, prober late p99 %s",
 		time.Since(began).Round(time.Second), b.Drills, calibrate.Rate(b.Every), b.Left, b.Alarms, b.CPU, ms(b.Late))
 	if b.Disturbed > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -16,6 +17,14 @@ import (
 type nullBatch struct {
 	every  time.Duration
 	drills map[string]*nullDrill
+}
+
+func newNullBatch(every time.Duration, ds []*nullDrill) nullBatch {
+	b := nullBatch{every: every, drills: map[string]*nullDrill{}}
+	for _, d := range ds {
+		b.drills[fmt.Sprintf(nullUserName, d.number)] = d
+	}
+	return b
 }
 
 // run drills a batch as the engine does: settle window, baseline, the drill itself, and then the judgement of what was measured.
@@ -135,8 +144,10 @@ func (r *rawFiles) take(name string) io.Reader {
 // judge adds a batch to its results and returns the drills that are to be run again.
 func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDrill, error) {
 	told.Due = int((cfg.Settle+cfg.Length)/b.every) * len(b.drills)
+	if err := b.measured(j.events); err != nil {
+		return nil, err
+	}
 	var again []*nullDrill
-	broken := map[string]int{}
 	for _, e := range j.events {
 		if e.Probe == nil || b.drills[e.Probe.Name] == nil {
 			continue
@@ -146,7 +157,7 @@ func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDri
 		if err != nil {
 			return nil, err
 		}
-		broken[e.Probe.Error]++
+		d.tries++
 		told.Late, told.Sent = max(told.Late, e.Probe.Late), told.Sent+total(e.Probe.Count)
 		count(&told.Disturbed, n.disturbed != "")
 		count(&told.Alarms, n.disturbed == "" && n.alarm() != "")
@@ -154,12 +165,23 @@ func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDri
 			again = append(again, d)
 		}
 	}
-	for why, n := range broken {
-		if why != "" && n == len(b.drills) {
-			return nil, drills.Errorf(drills.Internal, "fewer at the same time: --parallel", "none of the %d drills was measured: %s", n, why)
+	return again, nil
+}
+
+// measured tells why nothing at all was measured.
+func (b nullBatch) measured(events []drills.Event) error {
+	broken := map[string]int{}
+	for _, e := range events {
+		if e.Probe != nil {
+			broken[e.Probe.Error]++
 		}
 	}
-	return again, nil
+	for why, n := range broken {
+		if why != "" && n == len(b.drills) {
+			return drills.Errorf(drills.Internal, "fewer at the same time: --parallel", "none of the %d drills was measured: %s", n, why)
+		}
+	}
+	return nil
 }
 
 func total(c drills.Classes) int { return c.Good + c.Bad() + c.Ours() }
