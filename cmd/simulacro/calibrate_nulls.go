@@ -146,7 +146,7 @@ func nullsSaid(c calibrate.Calibration) string {
 	}
 	var parts []string
 	for _, r := range c.Nulls.Results {
-		parts = append(parts, fmt.Sprintf("%d in %d at %s and errors of %s (at most %s, 95%%)", r.Alarms, r.Counted(), calibrate.Rate(r.Every), percent(r.Errors), percent(r.Upper)))
+		parts = append(parts, fmt.Sprintf("%d in %d at %s and errors of %s (at most %s)", r.Alarms, r.Counted(), calibrate.Rate(r.Every), percent(r.Errors), percent(r.Upper)))
 	}
-	return fmt.Sprintf("%s, false alarms in drills of %s without a fault: %s", c.Nulls.At.Format("2006-01-02"), c.Nulls.Length, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s, false alarms in drills of %s without a fault, and the upper 95%% limit of their rate: %s", c.Nulls.At.Format("2006-01-02"), c.Nulls.Length, strings.Join(parts, "; "))
 }
