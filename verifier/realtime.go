@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -41,6 +42,14 @@ func realtime(ctx context.Context, wanted bool) (r readiness) {
 	}
 	r.Realtime = true
 	return r
+}
+
+// Realtime puts this process under SCHED_FIFO if it is an agent's own (see OwnProcess). The error says what was in the way.
+func Realtime(ctx context.Context) error {
+	if r := realtime(ctx, true); !r.Realtime {
+		return errors.New(r.Why)
+	}
+	return nil
 }
 
 // goRealtime puts every thread of this process under SCHED_FIFO; threads made later inherit it from their maker. On a

@@ -11,6 +11,7 @@ import (
 	"github.com/eevans-d/simulacro/experiments/helper"
 	"github.com/eevans-d/simulacro/experiments/store"
 	"github.com/eevans-d/simulacro/verifier"
+	"github.com/eevans-d/simulacro/verifier/calibrate"
 	"github.com/eevans-d/simulacro/verifier/load"
 )
 
@@ -27,7 +28,8 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"open-load": load.OpenMain,
 		"guard":     compose.GuardMain,
 
-		"store-fault": store.Main,
+		"store-fault":        store.Main,
+		calibrate.NullServer: calibrate.NullServerMain,
 	}
 }
 

@@ -71,24 +71,30 @@ func verdictText(g calibrate.Goal) string {
 	return string(g.Verdict)
 }
 
-// goalsSaid is what reports state of the goals: how many are met, and each that is not.
+// goalsSaid is what reports state of the goals: how many are met, those that are missed, and how many were measured too little.
 func goalsSaid(c calibrate.Calibration) string {
 	goals := calibrate.Judge(c)
-	met := 0
-	var rest []string
-	for _, g := range goals {
-		if g.Verdict == calibrate.Met {
-			met++
-			continue
-		}
-		rest = append(rest, fmt.Sprintf("%s: %s, found %s (%s)", g.Of, g.Goal, g.Figure, verdictText(g)))
-	}
 	if len(goals) == 0 {
 		return ""
 	}
-	out := fmt.Sprintf("goals of the measuring itself that are met: %d of %d", met, len(goals))
-	if len(rest) > 0 {
-		out += "; not met, or not shown: " + strings.Join(rest, "; ")
+	met, short := 0, 0
+	var missed []string
+	for _, g := range goals {
+		switch g.Verdict {
+		case calibrate.Met:
+			met++
+		case calibrate.Short:
+			short++
+		case calibrate.Missed:
+			missed = append(missed, fmt.Sprintf("%s: %s, goal %s", g.Of, g.Figure, g.Goal))
+		}
+	}
+	out := fmt.Sprintf("goals of the measuring itself: %d of %d met", met, len(goals))
+	if short > 0 {
+		out += fmt.Sprintf(", %d measured too little to say", short)
+	}
+	if len(missed) > 0 {
+		out += fmt.Sprintf(", %d missed (%s)", len(missed), strings.Join(missed, "; "))
 	}
 	return out
 }

@@ -85,6 +85,10 @@ func nullConfig(cfg *calibrate.NullConfig, rates []int, percents []float64) erro
 
 // batchLine is the progress: what was seen so far, and whether the host kept up.
 func batchLine(b calibrate.NullBatch, began time.Time) string {
+	if b.Broken != "" {
+		return fmt.Sprintf("%s: %d drills at %s were too many for this host, they are run again, half as many at the same time: %s",
+			time.Since(began).Round(time.Second), b.Drills, calibrate.Rate(b.Every), b.Broken)
+	}
 	line := fmt.Sprintf("%s: %d drills at %s, %d still to do at this rate; false alarms so far: %d; %.1f cores used, prober late p99 %s",
 		time.Since(began).Round(time.Second), b.Drills, calibrate.Rate(b.Every), b.Left, b.Alarms, b.CPU, ms(b.Late))
 	if b.Disturbed > 0 {
@@ -142,7 +146,7 @@ func nullsSaid(c calibrate.Calibration) string {
 	}
 	var parts []string
 	for _, r := range c.Nulls.Results {
-		parts = append(parts, fmt.Sprintf("%d in %d at %s and errors of %s (at most %s, 95%%)", r.Alarms, r.Counted(), calibrate.Rate(r.Every), percent(r.Errors), percent(r.Upper)))
+		parts = append(parts, fmt.Sprintf("%d in %d at %s and errors of %s (at most %s)", r.Alarms, r.Counted(), calibrate.Rate(r.Every), percent(r.Errors), percent(r.Upper)))
 	}
-	return fmt.Sprintf("%s, false alarms in drills of %s without a fault: %s", c.Nulls.At.Format("2006-01-02"), c.Nulls.Length, strings.Join(parts, "; "))
+	return fmt.Sprintf("%s, false alarms in drills of %s without a fault, and the upper 95%% limit of their rate: %s", c.Nulls.At.Format("2006-01-02"), c.Nulls.Length, strings.Join(parts, "; "))
 }

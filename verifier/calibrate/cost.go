@@ -141,7 +141,7 @@ func costTargets(kind string, n int, every time.Duration) (specs map[string]dril
 		if err != nil {
 			return nil, closeAll, err
 		}
-		closeAll, spec.DSN = s.close, s.dsn("cost")
+		closeAll, spec.DSN = s.close, noisyDSN(s.l.Addr().String(), "cost")
 	default:
 		return nil, closeAll, fmt.Errorf("the cost of a probe of kind %q is not measured", kind)
 	}

@@ -18,10 +18,10 @@ import (
 type goroutines struct{}
 
 func (goroutines) Start(_ context.Context, _ drills.Place, argv []string) (drills.Stream, error) {
-	agent := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": verifier.ProbeMain, "canary": verifier.CanaryMain}[argv[1]]
+	agent := map[string]func(context.Context, io.Reader, io.Writer) error{"probe": verifier.ProbeMain, "canary": verifier.CanaryMain, NullServer: NullServerMain}[argv[1]]
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
-	s := &pipes{in: inW, dec: json.NewDecoder(outR), done: make(chan struct{})}
+	s := &pipes{in: inW, out: outR, dec: json.NewDecoder(outR), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		_ = agent(context.Background(), inR, outW)
@@ -33,6 +33,7 @@ func (goroutines) Start(_ context.Context, _ drills.Place, argv []string) (drill
 type pipes struct {
 	mu   sync.Mutex
 	in   *io.PipeWriter
+	out  *io.PipeReader
 	dec  *json.Decoder
 	done chan struct{}
 }
@@ -47,6 +48,7 @@ func (p *pipes) Recv() (f drills.Frame, err error) { return f, p.dec.Decode(&f) 
 
 func (p *pipes) Close(context.Context) error {
 	_ = p.in.Close()
+	_ = p.out.Close() // nobody reads any more
 	<-p.done
 	return nil
 }

@@ -68,9 +68,9 @@ func startNoisyServer(users map[string]*noisyUser) (*noisyServer, error) {
 	return s, nil
 }
 
-// dsn is where a user's probe connects to.
-func (s *noisyServer) dsn(user string) string {
-	u := url.URL{Scheme: "postgres", User: url.User(user), Host: s.l.Addr().String(), Path: "null", RawQuery: "sslmode=disable"}
+// noisyDSN is where a user's probe connects to.
+func noisyDSN(address, user string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(user), Host: address, Path: "null", RawQuery: "sslmode=disable"}
 	return u.String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -18,41 +19,57 @@ type nullBatch struct {
 	drills map[string]*nullDrill
 }
 
+func newNullBatch(every time.Duration, ds []*nullDrill) nullBatch {
+	b := nullBatch{every: every, drills: map[string]*nullDrill{}}
+	for _, d := range ds {
+		b.drills[fmt.Sprintf(nullUserName, d.number)] = d
+	}
+	return b
+}
+
 // run drills a batch as the engine does: settle window, baseline, the drill itself, and then the judgement of what was measured.
 // It returns the drills that are to be run again.
-func (b nullBatch) run(ctx context.Context, cfg NullConfig, told *NullBatch) ([]*nullDrill, error) {
+func (b nullBatch) run(ctx context.Context, cfg NullConfig, told *NullBatch) (again []*nullDrill, err error) {
 	began, cpu := time.Now(), cpuTime()
-	users := map[string]*noisyUser{}
-	for name, d := range b.drills {
-		users[name] = d.user
-	}
-	server, err := startNoisyServer(users)
+	server, err := startNoisyProcess(ctx, cfg.Launcher, b.users(cfg.Seed))
 	if err != nil {
 		return nil, err
 	}
-	defer server.close()
-	files, live := &rawFiles{files: map[string]*bytes.Buffer{}}, &liveEdges{seen: map[string]bool{}}
+	j := judging{files: &rawFiles{files: map[string]*bytes.Buffer{}}}
+	live := &liveEdges{seen: map[string]bool{}}
 	probes := verifier.NewProbes(verifier.ProbesConfig{
-		Specs: b.specs(server), Launcher: cfg.Launcher, Samples: files, Run: "calibrate", Log: cfg.Log,
+		Specs: b.specs(server.address), Launcher: cfg.Launcher, Samples: j.files, Run: "calibrate", Log: cfg.Log,
 		Recovery: drills.Recovery{For: drills.Duration(cfg.For)},
 	})
 	if err := probes.Start(ctx, live.emit); err != nil {
+		return nil, errors.Join(err, server.close(ctx))
+	}
+	j.steady, err = b.live(ctx, cfg, probes, live)
+	var ferr, merr error
+	j.events, ferr = probes.Finish(context.WithoutCancel(ctx), drills.Timing{Steady: j.steady})
+	j.made, merr = server.finish()
+	if err := errors.Join(err, ferr, merr, server.close(ctx), context.Cause(ctx)); err != nil {
 		return nil, err
 	}
-	steady, err := b.live(ctx, cfg, probes, live)
-	events, ferr := probes.Finish(context.WithoutCancel(ctx), drills.Timing{Steady: steady})
-	if err := errors.Join(err, ferr, context.Cause(ctx)); err != nil {
-		return nil, err
-	}
+	j.live = live.seen
+	again, err = b.judge(cfg, told, j)
 	told.CPU = (cpuTime() - cpu).Seconds() / time.Since(began).Seconds()
-	return b.judge(cfg, told, judging{events: events, files: files, live: live.seen, steady: steady})
+	return again, err
 }
 
-func (b nullBatch) specs(s *noisyServer) map[string]drills.ProbeSpec {
+func (b nullBatch) users(seed uint64) noisySpec {
+	out := noisySpec{Users: map[string]noisyCoin{}}
+	for name, d := range b.drills {
+		out.Users[name] = noisyCoin{Rate: d.result.Errors, Seed: seed, Drill: d.number}
+	}
+	return out
+}
+
+func (b nullBatch) specs(address string) map[string]drills.ProbeSpec {
 	out := map[string]drills.ProbeSpec{}
 	for name := range b.drills {
 		out[name] = drills.ProbeSpec{
-			Kind: "postgres", From: drills.From{Host: true}, DSN: s.dsn(name), Every: drills.Duration(b.every), Timeout: drills.Duration(timeout),
+			Kind: "postgres", From: drills.From{Host: true}, DSN: noisyDSN(address, name), Every: drills.Duration(b.every), Timeout: drills.Duration(timeout),
 		}
 	}
 	return out
@@ -127,8 +144,10 @@ func (r *rawFiles) take(name string) io.Reader {
 // judge adds a batch to its results and returns the drills that are to be run again.
 func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDrill, error) {
 	told.Due = int((cfg.Settle+cfg.Length)/b.every) * len(b.drills)
+	if err := b.measured(j.events); err != nil {
+		return nil, err
+	}
 	var again []*nullDrill
-	broken := map[string]int{}
 	for _, e := range j.events {
 		if e.Probe == nil || b.drills[e.Probe.Name] == nil {
 			continue
@@ -138,7 +157,7 @@ func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDri
 		if err != nil {
 			return nil, err
 		}
-		broken[e.Probe.Error]++
+		d.tries++
 		told.Late, told.Sent = max(told.Late, e.Probe.Late), told.Sent+total(e.Probe.Count)
 		count(&told.Disturbed, n.disturbed != "")
 		count(&told.Alarms, n.disturbed == "" && n.alarm() != "")
@@ -146,12 +165,23 @@ func (b nullBatch) judge(cfg NullConfig, told *NullBatch, j judging) ([]*nullDri
 			again = append(again, d)
 		}
 	}
-	for why, n := range broken {
-		if why != "" && n == len(b.drills) {
-			return nil, drills.Errorf(drills.Internal, "fewer at the same time: --parallel", "none of the %d drills was measured: %s", n, why)
+	return again, nil
+}
+
+// measured tells why nothing at all was measured.
+func (b nullBatch) measured(events []drills.Event) error {
+	broken := map[string]int{}
+	for _, e := range events {
+		if e.Probe != nil {
+			broken[e.Probe.Error]++
 		}
 	}
-	return again, nil
+	for why, n := range broken {
+		if why != "" && n == len(b.drills) {
+			return drills.Errorf(drills.Internal, "fewer at the same time: --parallel", "none of the %d drills was measured: %s", n, why)
+		}
+	}
+	return nil
 }
 
 func total(c drills.Classes) int { return c.Good + c.Bad() + c.Ours() }

@@ -55,6 +55,7 @@ const lateBy = time.Second
 // judging is all that is needed to judge the drills of a batch.
 type judging struct {
 	events []drills.Event
+	made   noisyMade
 	files  *rawFiles
 	live   map[string]bool
 	steady drills.Interval
@@ -88,7 +89,7 @@ func (d *nullDrill) judge(cfg NullConfig, m *drills.ProbeMeasured, j judging) (n
 		return nullJudged{}, fmt.Errorf("%s: %w", m.Name, err)
 	}
 	slices.SortStableFunc(samples, func(a, b verifier.Sample) int { return cmp.Compare(a.Send, b.Send) })
-	n := nullJudged{disturbed: disturbance(samples, meta.Every.D(), d.user.made())}
+	n := nullJudged{disturbed: disturbance(samples, meta.Every.D(), j.made[m.Name])}
 	if m.Error != "" {
 		n.disturbed = m.Error
 	}

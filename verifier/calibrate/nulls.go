@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -62,13 +63,13 @@ type NullBatch struct {
 	Late      drills.Duration
 	Sent, Due int     // probes of this batch: sent, and what the schedule asked for
 	CPU       float64 // cores that this batch used
+	Broken    string  // why this batch has to be run again as a whole; else empty
 }
 
 // nullDrill is one drill to run. number decides its coin and its made outage.
 type nullDrill struct {
 	number uint64
 	tries  int
-	user   *noisyUser
 	result *NullResult
 }
 
@@ -129,26 +130,23 @@ func (cfg NullConfig) rate(ctx context.Context, every time.Duration, results []N
 	}
 	for most := cfg.most(every); len(queue) > 0; {
 		n := min(most, len(queue))
-		b := nullBatch{every: every, drills: map[string]*nullDrill{}}
-		for _, d := range queue[:n] {
-			d.tries++
-			d.user = newNoisyUser(d.result.Errors, cfg.Seed, d.number)
-			b.drills[fmt.Sprintf(nullUserName, d.number)] = d
-		}
-		queue = queue[n:]
+		b := newNullBatch(every, queue[:n])
 		told := NullBatch{Every: drills.Duration(every), Drills: n}
 		again, err := b.run(ctx, cfg, &told)
-		if err != nil {
+		if err != nil && (ctx.Err() != nil || n <= nullsAtLeast) {
 			return err
 		}
-		queue = append(queue, again...)
+		if err != nil { // too many: see realtimeAtMost in package verifier
+			told.Broken, again = err.Error(), queue[:n]
+		}
+		queue = append(slices.Clone(queue[n:]), again...)
 		*alarms += told.Alarms
 		told.Left, told.Alarms = len(queue), *alarms
 		if cfg.Progress != nil {
 			cfg.Progress(told)
 		}
-		if float64(told.Disturbed) > tooMany*float64(n) {
-			most = max(min(most, n)/2, min(most, nullsAtLeast))
+		if err != nil || float64(told.Disturbed) > tooMany*float64(n) {
+			most = max(n/2, min(n, nullsAtLeast))
 		}
 	}
 	return nil

@@ -2,8 +2,10 @@ package calibrate
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,13 +118,13 @@ func TestNullJudge(t *testing.T) {
 				samples = append(samples, s)
 			}
 			j := judging{
-				files: &rawFiles{files: map[string]*bytes.Buffer{"raw": written(t, meta, samples)}}, live: map[string]bool{},
+				files: &rawFiles{files: map[string]*bytes.Buffer{"raw": written(t, meta, samples)}}, live: map[string]bool{}, made: noisyMade{"drill": tt.made},
 				steady: drills.Interval{From: clock.Wall, To: clock.Wall.Add(settle * time.Second)},
 			}
 			m := verifier.MeasureSamples(meta, samples, j.steady)
 			m.Raw = "raw"
 			r := NullResult{}
-			d := &nullDrill{number: 1, user: &noisyUser{failed: tt.made}, result: &r}
+			d := &nullDrill{number: 1, result: &r}
 			if _, err := d.judge(NullConfig{Length: length * time.Second, Seed: 1}, &m, j); err != nil {
 				t.Fatal(err)
 			}
@@ -162,5 +164,56 @@ func TestNullsTake(t *testing.T) {
 	cfg.Parallel = 1000
 	if n, _ := NullsTake(cfg); n != 8 {
 		t.Errorf("%d batches of 1000", n)
+	}
+}
+
+// dying is a launcher whose probers end by themselves while more than so many drills run at the same time.
+type dying struct {
+	goroutines
+	most int
+}
+
+func (d dying) Start(ctx context.Context, p drills.Place, argv []string) (drills.Stream, error) {
+	s, err := d.goroutines.Start(ctx, p, argv)
+	return &mortal{s, d.most}, err
+}
+
+type mortal struct {
+	drills.Stream
+	most int
+}
+
+func (m *mortal) Send(f drills.Frame) error {
+	var spec struct {
+		Probes []struct{} `json:"probes"`
+	}
+	_ = json.Unmarshal(f.Data, &spec)
+	if len(spec.Probes) > m.most {
+		return errors.New("ended by the kernel")
+	}
+	return m.Stream.Send(f)
+}
+
+// TestTooManyNullDrills: a batch whose prober dies is run again, half as many at the same time, and not counted before that.
+func TestTooManyNullDrills(t *testing.T) {
+	t.Parallel()
+	var told []NullBatch
+	cfg := NullConfig{
+		Launcher: dying{most: 15}, Drills: 30, Length: 2 * time.Second, Settle: time.Second, For: time.Second, Seed: 1,
+		Every: []time.Duration{200 * time.Millisecond}, Errors: []float64{0}, Progress: func(b NullBatch) { told = append(told, b) },
+	}
+	n, err := RunNulls(t.Context(), cfg)
+	if err == nil || !strings.Contains(err.Error(), "ended by the kernel") { // twenty are the least
+		t.Fatalf("%v, %+v", err, told)
+	}
+	if len(told) != 1 || told[0].Broken == "" || told[0].Left != 30 || n.Results[0].Drills != 0 {
+		t.Errorf("%+v, %+v", told, n.Results)
+	}
+	cfg.Launcher, told = dying{most: 25}, nil
+	if n, err = RunNulls(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if told[0].Broken == "" || told[1].Drills != 20 || n.Results[0].Drills < 30 {
+		t.Errorf("%+v, %+v", told, n.Results)
 	}
 }
