@@ -6,7 +6,7 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 )
 
-// netWatch is the Observer that puts network faults which ended without us into the record.
+// netWatch is the Observer that puts faults which ended without us into the record.
 type netWatch struct {
 	ends <-chan string
 	quit chan struct{}
@@ -27,7 +27,7 @@ func (w *netWatch) Start(_ context.Context, emit func(drills.Event)) error {
 			case why := <-w.ends:
 				emit(drills.Event{Kind: drills.EvFinding, Finding: &drills.Finding{
 					ID: drills.FaultEnded + why, Severity: drills.SeveritySerious,
-					Title: "A network fault ended before we undid it: " + why,
+					Title: "A fault ended before we undid it: " + why,
 				}})
 			}
 		}

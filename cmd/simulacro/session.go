@@ -31,7 +31,7 @@ type session struct {
 	launch  drills.Launcher
 	expand  func(string) (string, error)
 	mux     *drills.Mux
-	netEnds chan string // network faults that ended without us
+	netEnds chan string // faults that ended without us
 	closers []func() error
 }
 
