@@ -53,18 +53,18 @@ func (a *actor) End(ctx context.Context) (string, error) {
 func TestKeep(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		actor actor
+		actor *actor
 		end   func(in *io.PipeWriter, cancel context.CancelFunc)
 		why   string // of "done"; empty: "error"
 	}{
-		{"stop", actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _, _ = in.Write([]byte(`{"type":"stop"}` + "\n")) }, "stop"},
-		{"the stream ends", actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "eof"},
-		{"the lease ends", actor{}, func(*io.PipeWriter, context.CancelFunc) {}, "lease"},
-		{"the process is told to end", actor{}, func(_ *io.PipeWriter, cancel context.CancelFunc) { cancel() }, "cancelled"},
-		{"in the middle of the deed", actor{slow: time.Hour}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, ""},
-		{"the deed fails", actor{failBegin: errors.New("refused")}, func(*io.PipeWriter, context.CancelFunc) {}, ""},
-		{"the undo fails at first", actor{failEnds: 3}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "eof"},
-		{"nobody reads", actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "unread"},
+		{"stop", &actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _, _ = in.Write([]byte(`{"type":"stop"}` + "\n")) }, "stop"},
+		{"the stream ends", &actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "eof"},
+		{"the lease ends", &actor{}, func(*io.PipeWriter, context.CancelFunc) {}, "lease"},
+		{"the process is told to end", &actor{}, func(_ *io.PipeWriter, cancel context.CancelFunc) { cancel() }, "cancelled"},
+		{"in the middle of the deed", &actor{slow: time.Hour}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, ""},
+		{"the deed fails", &actor{failBegin: errors.New("refused")}, func(*io.PipeWriter, context.CancelFunc) {}, ""},
+		{"the undo fails at first", &actor{failEnds: 3}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "eof"},
+		{"nobody reads", &actor{}, func(in *io.PipeWriter, _ context.CancelFunc) { _ = in.Close() }, "unread"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestKeep(t *testing.T) {
 				outR, outW := io.Pipe()
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				k := &keeper{pipe: drills.NewPipe(inR, outW), fault: &tt.actor}
+				k := &keeper{pipe: drills.NewPipe(inR, outW), fault: tt.actor}
 				kept := make(chan error, 1)
 				go func() {
 					err := k.keep(ctx, 5*time.Second)
