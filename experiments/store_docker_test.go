@@ -140,7 +140,7 @@ func (b *box) in(script string) string {
 
 func (b *box) until(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !ok(); {
+	for deadline := time.Now().Add(4 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("%s: never %s", b.name, what)
 		}
