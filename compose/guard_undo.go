@@ -38,7 +38,7 @@ func notOurs(c drills.Change) string {
 	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "resource":
 		return "undoes itself when its process ends; the guard removed the process"
 	case c.Do.Prefix() == "store":
-		return "its process was told to undo it and removed; `simulacro restore` looks, and undoes what is left"
+		return "the guard ended its process, which undoes it as it ends; `simulacro restore` looks, and undoes what is left"
 	}
 	return fmt.Sprintf("the guard cannot do %s: run `simulacro restore`", c.Undo.Verb)
 }

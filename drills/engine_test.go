@@ -404,3 +404,50 @@ func TestFoldOfADamagedJournal(t *testing.T) {
 		}
 	})
 }
+
+// saver is an actuator that reads before it intends what its undo will put back.
+type saver struct {
+	*drilltest.World
+	refuse error
+	asked  int
+}
+
+func (s *saver) Prepare(_ context.Context, c drills.Change) (drills.Change, error) {
+	s.asked++
+	if s.refuse != nil {
+		return c, s.refuse
+	}
+	c.Note = "read before"
+	return c, nil
+}
+
+// TestPrepared: what an actuator reads before the deed is in the intent and in the guard's hands; where the deed may not be done,
+// the run is blocked and nothing is injected.
+func TestPrepared(t *testing.T) {
+	for _, refuse := range []error{nil, errors.New("GRANT this")} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(3 * time.Second)
+			s := &saver{World: b.world, refuse: refuse}
+			b.engine.Runtime.(*drills.Mux).Actuators["unit"] = s
+			rec, err := b.run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if refuse != nil {
+				intended := slices.ContainsFunc(b.journal.Events(), func(e drills.Event) bool { return e.Kind == drills.EvIntended })
+				if rec.Outcome != drills.BlockedRun || intended || !strings.Contains(rec.Sentence, "GRANT this") {
+					t.Errorf("%s %q, intended %v", rec.Outcome, rec.Sentence, intended)
+				}
+				return
+			}
+			for _, e := range b.journal.Events() {
+				if e.Kind == drills.EvIntended && e.Change.Note != "read before" {
+					t.Errorf("the intent lacks it: %+v", e.Change)
+				}
+			}
+			if rec.Outcome != drills.Pass || s.asked != 2 {
+				t.Errorf("%s, asked %d times: once to be ready, once before the deed", rec.Outcome, s.asked)
+			}
+		})
+	}
+}

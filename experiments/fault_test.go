@@ -216,6 +216,13 @@ const pgArgs = `"rest":[{"member":"pg-1","addr":"10.0.0.11:8008"},{"member":"pg-
 func TestPlansThatAreRefused(t *testing.T) {
 	down := func(s *drills.Scene) { s.Targets[0].State = "exited" }
 	once := func(s *drills.Scene) { s.Duration = 0 }
+	kinds := func(s *drills.Scene) {
+		for name, kind := range map[string]string{"redis": "redis", "postgis": "postgres"} {
+			c := s.System.Components[name]
+			c.Kind, c.Control = kind, &drills.Control{DSN: "postgres://f:${env:SECRET}@haproxy:5000/db", Username: "f", Password: "${env:SECRET}"}
+			s.System.Components[name] = c
+		}
+	}
 	cases := []struct {
 		name, kind, with string
 		target           string
@@ -240,6 +247,19 @@ func TestPlansThatAreRefused(t *testing.T) {
 		{"unknown candidate", "switchover", `{"to":"pg-9"}`, "pg-2", once, "no running member pg-9"},
 		{"candidate is the primary", "failover", `{"to":"pg-2"}`, "pg-2", once, "no running member pg-2"},
 		{"no port", "saturate-websocket", `{"path":"/"}`, "api-1", nil, "port of api-1 is not known"},
+		{"maxmemory needs a duration", "redis-maxmemory", "", "redis-1", once, "needs a duration"},
+		{"eviction of others' keys", "redis-maxmemory", `{"policy":"allkeys-lru"}`, "redis-1", nil, "do not come back"},
+		{"a storm too", "redis-eviction-storm", "", "redis-1", nil, "do not come back"},
+		{"persistence off", "redis-persistence", `{"appendonly":"no"}`, "redis-1", nil, "may be lost"},
+		{"flushall has none", "redis-flushall", "", "redis-1", nil, "has no duration"},
+		{"a kill too", "redis-client-kill", "", "redis-1", nil, "has no duration"},
+		{"store is down", "redis-slow-commands", "", "redis-1", down, "redis-1 is exited"},
+		{"the primary does not lag", "redis-replica-lag", "", "redis-1", nil, "is the primary"},
+		{"no way in", "postgres-lock-storm", `{"tables":["t"]}`, "pg-2", nil, "control"},
+		{"not that kind", "postgres-lock-storm", `{"tables":["t"]}`, "redis-1", kinds, "is for postgres"},
+		{"nor that", "redis-slow-commands", "", "pg-2", kinds, "is for redis"},
+		{"connections to what", "connection-exhaustion", "", "api-1", nil, "does not know how to connect"},
+		{"a limit that cannot be lowered", "connection-exhaustion", `{"lower-limit":50}`, "pg-2", kinds, "cannot lower max_connections"},
 		{"no such network", "saturate-websocket", `{"path":"/","network":"dmz"}`, "api-1", nil, `network "dmz"`},
 	}
 	for _, c := range cases {
@@ -275,6 +295,31 @@ func TestBadParameters(t *testing.T) {
 		{"saturate-websocket", `{}`, "path"},
 		{"saturate-websocket", `{"path":"/","publish":{"url":"http://x"}}`, "rate"},
 		{"saturate-websocket", `{"path":"/","login":{"url":"http://x"}}`, "login"},
+		{"redis-maxmemory", `{"policy":"lru"}`, "policy"},
+		{"redis-maxmemory", `{"share":"0%"}`, "share"},
+		{"redis-eviction-storm", `{"rate":0}`, "rate"},
+		{"redis-eviction-storm", `{"size":0}`, "size"},
+		{"redis-persistence", `{"appendonly":"off"}`, "appendonly"},
+		{"redis-persistence", `{"exposed":"1h"}`, "exposed"},
+		{"redis-slow-commands", `{"busy":"5s","every":"10s"}`, "busy"},
+		{"redis-slow-commands", `{"busy":"1s","every":"1s"}`, "every"},
+		{"redis-client-kill", `{"type":"master"}`, "type"},
+		{"redis-replica-lag", `{"delay":"0s"}`, "delay"},
+		{"connection-exhaustion", `{"at-most":0}`, "at-most"},
+		{"connection-exhaustion", `{"connections":5000}`, "connections"},
+		{"connection-exhaustion", `{"via":"pool"}`, "via"},
+		{"postgres-long-transaction", `{"sessions":0}`, "sessions"},
+		{"postgres-long-transaction", `{"rows":3}`, "rows"},
+		{"postgres-long-transaction", `{"table":"t; drop table u","rows":1}`, "table"},
+		{"postgres-lock-storm", `{}`, "tables"},
+		{"postgres-lock-storm", `{"tables":["a b"]}`, "tables"},
+		{"postgres-lock-storm", `{"tables":["t"],"mode":"row exclusive"}`, "mode"},
+		{"postgres-lock-storm", `{"tables":["t"],"gap":"1s"}`, "gap"},
+		{"postgres-slow-queries", `{"work":"disk"}`, "work"},
+		{"postgres-slow-queries", `{"work":"query"}`, "query"},
+		{"postgres-slow-queries", `{"each":"1ms"}`, "each"},
+		{"postgres-drop-index", `{}`, "index"},
+		{"postgres-drop-index", `{"index":"a.b.c"}`, "index"},
 	}
 	for _, c := range cases {
 		if f, err := build(t, c.kind, c.with); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -93,7 +93,7 @@ func (s *Stores) Prepare(ctx context.Context, c drills.Change) (drills.Change, e
 	ctx, cancel := context.WithTimeout(ctx, storeLook)
 	defer cancel()
 	if a.Spec.Before, err = f.Check(ctx); err != nil {
-		return c, fmt.Errorf("%s on %s: %w", c.Do.Verb, c.Member, err)
+		return c, err
 	}
 	if c.Do.Args, err = json.Marshal(a); err != nil {
 		return c, err

@@ -140,7 +140,7 @@ func (b *box) in(script string) string {
 
 func (b *box) until(what string, ok func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); !ok(); {
+	for deadline := time.Now().Add(4 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("%s: never %s", b.name, what)
 		}
@@ -486,5 +486,44 @@ func TestStoreFaultsOnPostgres(t *testing.T) {
 	} {
 		c.scene, c.at = sc, p
 		c.all(t)
+	}
+}
+
+// TestReplayPause: a replica that receives and does not apply, and a primary that has nothing to pause.
+func TestReplayPause(t *testing.T) {
+	needStores(t)
+	p := newPostgres(t)
+	p.in(psql + `"create role faults login password 'hush'"`)
+	r := newBox(t, "gad/patroni:dev", "postgres", `
+		PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
+		pg_basebackup -h `+p.ip+` -U app -D /tmp/data -R -c fast --no-sync
+		exec postgres -D /tmp/data -c listen_addresses='*' -c unix_socket_directories=/tmp -c fsync=off -c max_connections=25`, psql+`"select 1"`)
+	s := newStores(t, &processes{})
+	if _, err := s.Prepare(t.Context(), plannedChange(t, "postgres-replay-pause", "", sceneOf("postgres", "primary", p))); err == nil || !strings.Contains(err.Error(), "replays nothing") {
+		t.Errorf("a primary: %v", err)
+	}
+	sc := sceneOf("postgres", "replica", r)
+	if _, err := s.Prepare(t.Context(), plannedChange(t, "postgres-replay-pause", "", sc)); drills.CodeOf(err) != drills.Blocked || !strings.Contains(err.Error(), "GRANT EXECUTE ON FUNCTION pg_wal_replay_pause(), pg_wal_replay_resume() TO faults") {
+		t.Errorf("no right: %v", err)
+	}
+	p.in(psql + `"grant execute on function pg_wal_replay_pause(), pg_wal_replay_resume() to faults"`)
+	granted := func() bool {
+		return r.in(psql+`"select has_function_privilege('faults', 'pg_wal_replay_pause()', 'execute')"`) == "t"
+	}
+	r.until("told of the grant", granted)
+	ctx, cancel := context.WithCancel(t.Context())
+	var writes sync.WaitGroup
+	writes.Go(func() { // on the primary
+		for drills.Wait(ctx, 100*time.Millisecond) {
+			_ = exec.CommandContext(ctx, "docker", "exec", p.name, "bash", "-c", psql+`"select pg_logical_emit_message(true, 'x', 'y')"`).Run()
+		}
+	})
+	defer writes.Wait()
+	defer cancel()
+	c := storeCase{kind: "postgres-replay-pause", scene: sc, at: r, look: psql + `"select pg_is_wal_replay_paused()"`, fact: "behind_bytes"}
+	c.all(t)
+	r.in(psql + `"select pg_wal_replay_pause()"`)
+	if _, err := s.Prepare(t.Context(), plannedChange(t, "postgres-replay-pause", "", sc)); err == nil || !strings.Contains(err.Error(), "paused already") {
+		t.Errorf("somebody else's pause: %v", err)
 	}
 }

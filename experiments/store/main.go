@@ -56,7 +56,6 @@ type keeper struct {
 func (k *keeper) keep(ctx context.Context, lease time.Duration) error {
 	live, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
-	defer k.writer.Wait()
 	defer watch.Wait()
 	defer cancel()
 	why := make(chan string, 1)
@@ -68,24 +67,26 @@ func (k *keeper) keep(ctx context.Context, lease time.Duration) error {
 	err := k.fault.Begin(live)
 	a.To = drills.Monotonic()
 	if err == nil {
-		if err = k.pipe.Send("ready", a); err == nil {
-			k.beats(live)
-		}
+		k.beats(live, a)
 	}
 	cancel()
 	done, endErr := k.end(context.WithoutCancel(ctx))
 	done.Why = <-why
+	k.writer.Wait() // what it has to say comes before the last word
 	if err = errors.Join(err, endErr); err != nil {
 		return err
 	}
 	return k.pipe.Send("done", done)
 }
 
-// beats reports until the fault has to end. Writing has a goroutine of its own, so that a reader who does not read holds up the
+// beats tells that the deed is done and reports until the fault has to end. Writing has a goroutine of its own, so that a reader who does not read holds up the
 // beats and never the undo.
-func (k *keeper) beats(ctx context.Context) {
+func (k *keeper) beats(ctx context.Context, a Applied) {
 	out := make(chan Beat, 1)
 	k.writer.Go(func() {
+		if k.pipe.Send("ready", a) != nil {
+			return // nobody is there: the end of the stream will tell
+		}
 		for b := range out {
 			if k.pipe.Send("beat", b) != nil {
 				return
