@@ -34,7 +34,7 @@ func notOurs(c drills.Change) string {
 		return "the change has no undo"
 	case c.Undo.Prefix() == "unit":
 		return ""
-	case c.Do.Prefix() == "net", c.Do.Prefix() == "load":
+	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "restore", c.Do.Prefix() == "runbook":
 		return "undoes itself when its process ends; the guard removed the process"
 	}
 	return fmt.Sprintf("the guard cannot do %s: run `simulacro restore`", c.Undo.Verb)

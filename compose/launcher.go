@@ -38,6 +38,9 @@ func (l *launcher) Start(ctx context.Context, p drills.Place, argv []string) (dr
 	if p.Kind == drills.PlaceHost {
 		return startProcess(l.e.binary.path, argv, l.e.log.Named(nameOf(p)))
 	}
+	if p.Kind == drills.PlaceSandbox {
+		return l.startSandbox(ctx, p, argv)
+	}
 	host, role, err := l.e.hostConfig(ctx, p)
 	if err != nil {
 		return nil, err
@@ -73,6 +76,7 @@ type launch struct {
 	labels map[string]string
 	user   string
 	log    *zap.Logger
+	image  string // a foreign image, which our binary is put into; empty: our own
 }
 
 // startContainer creates, attaches and starts, in that order, so that nothing that the process says is lost.
@@ -96,6 +100,9 @@ func (e *Engine) startContainer(ctx context.Context, l launch) (*stream, error) 
 
 // create makes the container; an image that somebody removed meanwhile is loaded again once.
 func (e *Engine) create(ctx context.Context, l launch) (string, error) {
+	if l.image != "" {
+		return e.createForeign(ctx, l)
+	}
 	for again := true; ; again = false {
 		image, err := e.ensureImage(ctx)
 		if err != nil {

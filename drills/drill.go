@@ -81,6 +81,7 @@ type Expect struct {
 	SLOs        *SLOExpect      `json:"slos,omitempty" yaml:"slos"`
 	Breakers    []BreakerExpect `json:"breakers,omitempty" yaml:"breakers"`
 	Consistency *Consistency    `json:"consistency,omitempty" yaml:"consistency"`
+	Restore     *RestoreExpect  `json:"restore,omitempty" yaml:"restore"`
 }
 
 // RoleMoved expects that the role ends up on another member within a time of T0.

@@ -25,7 +25,7 @@ const (
 	EvRole     EventKind = "role"     // Role
 	EvFinding  EventKind = "finding"  // Finding
 	EvQuery    EventKind = "query"    // Query
-	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register or Breaker
+	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register, Breaker or Restore
 	EvSeen     EventKind = "seen"     // Seen
 	EvWindow   EventKind = "window"   // Window
 	EvStop     EventKind = "stop"     // Stop
@@ -58,6 +58,7 @@ type Event struct {
 	Register *RegisterMeasured `json:"register,omitempty"`
 	Window   *WindowStat       `json:"window,omitempty"`
 	Breaker  *BreakerMeasured  `json:"breaker,omitempty"`
+	Restore  *RestoreMeasured  `json:"restore,omitempty"`
 	Seen     *Seen             `json:"seen,omitempty"`
 	Stop     *Stop             `json:"stop,omitempty"`
 	Data     json.RawMessage   `json:"data,omitempty"`

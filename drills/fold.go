@@ -126,6 +126,9 @@ func (f *folder) measured(e Event) {
 	if e.Split != nil {
 		f.rec.Splits = append(f.rec.Splits, *e.Split)
 	}
+	if e.Restore != nil {
+		f.rec.Restores = append(f.rec.Restores, *e.Restore)
+	}
 	if e.Breaker != nil {
 		f.rec.Breakers = append(f.rec.Breakers, *e.Breaker)
 	}

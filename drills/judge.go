@@ -33,6 +33,7 @@ func (f *folder) judge(now time.Time) []Judged {
 	out = append(out, f.judgeContract(now)...)
 	out = append(out, f.judgeBreakers(now)...)
 	out = append(out, f.judgeLoad(now)...)
+	out = append(out, f.judgeRestore(now)...)
 	return append(out, f.judgeSLOs(now)...)
 }
 
@@ -191,7 +192,7 @@ func (f *folder) judgeWho(now time.Time) []Judged {
 func (f *folder) firstUndo() time.Time {
 	first := f.ended
 	for _, x := range f.rec.Faults {
-		if x.Undone == nil || x.Undone.Skipped != "" || x.Change.Undo.Verb == "" || x.Change.Do.Prefix() == "load" {
+		if x.Undone == nil || x.Undone.Skipped != "" || x.Change.Undo.Verb == "" || x.Change.background() {
 			continue
 		}
 		at := x.Lift

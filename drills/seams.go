@@ -71,13 +71,15 @@ type PlaceKind string
 
 // Host: a plain process beside the orchestrator. Network: an unprivileged container with an address of its
 // own in a system network (a vantage). Target: in a member's network namespace with NET_ADMIN (a helper).
-// HostPID: in the host's PID namespace with KILL, for a crash. Guard: with the engine's socket.
+// HostPID: in the host's PID namespace with KILL, for a crash. Guard: with the engine's socket. Sandbox: an empty container made
+// from a member's image, in no network, with volumes of the system to read.
 const (
 	PlaceHost    PlaceKind = "host"
 	PlaceNetwork PlaceKind = "network"
 	PlaceTarget  PlaceKind = "target"
 	PlaceHostPID PlaceKind = "host-pid"
 	PlaceGuard   PlaceKind = "guard"
+	PlaceSandbox PlaceKind = "sandbox"
 )
 
 // Place is where a process of ours runs. Realtime asks for SCHED_FIFO where allowed.
@@ -87,6 +89,20 @@ type Place struct {
 	Target   string    `json:"target,omitempty"`  // member id
 	Name     string    `json:"name,omitempty"`    // what it is for, part of the container's name
 	Realtime bool      `json:"realtime,omitempty"`
+
+	Sandbox *Sandbox `json:"sandbox,omitempty"` // of a sandbox, what it may read
+}
+
+// Sandbox is what an isolated container is made from beside its target's image.
+type Sandbox struct {
+	Image   string         `json:"image,omitempty"` // another image than the target's
+	Volumes []VolumeToRead `json:"volumes,omitempty"`
+}
+
+// VolumeToRead is a volume of the system that a sandbox may read.
+type VolumeToRead struct {
+	Name string `json:"name" yaml:"name"` // short, as the Compose file has it
+	At   string `json:"at" yaml:"at"`     // where it is mounted
 }
 
 // Frame is one line of the protocol between the orchestrator and its processes: newline-delimited JSON on

@@ -33,11 +33,10 @@ func (f *folder) t0() *Stamp {
 	return best
 }
 
-// foremost are the faults that the drill is about: a load is one only where nothing else was done, otherwise it is the
-// background of the others.
+// foremost are the faults that the drill is about: a load or a restore is one only where nothing else was done, otherwise it
+// is the background of the others.
 func (f *folder) foremost() []FaultRecord {
-	isLoad := func(x FaultRecord) bool { return x.Change.Do.Prefix() == "load" }
-	others := slices.DeleteFunc(slices.Clone(f.rec.Faults), isLoad)
+	others := slices.DeleteFunc(slices.Clone(f.rec.Faults), func(x FaultRecord) bool { return x.Change.background() })
 	if slices.ContainsFunc(others, func(x FaultRecord) bool { return x.Effect != nil }) {
 		return others
 	}

@@ -19,6 +19,7 @@ func All() drills.Kinds {
 		"partition":          partitionKind(),
 		"pause":              pauseKind(),
 		"restart":            restartKind(),
+		"restore-backup":     restoreBackupKind(),
 		"saturate-http":      saturateHTTPKind(),
 		"saturate-postgres":  saturatePostgresKind(),
 		"saturate-redis":     saturateRedisKind(),

@@ -142,6 +142,10 @@ func describe(e drills.Event) (mark, text string) {
 		return "  ", roleText(*e.Role)
 	case drills.EvFinding:
 		return " *", e.Finding.Title
+	case drills.EvMeasured:
+		if e.Restore != nil {
+			return "  ", restoredText(*e.Restore)
+		}
 	case drills.EvStop:
 		return "!!", e.Stop.Reason
 	case drills.EvNote:
@@ -173,4 +177,17 @@ func roleText(v drills.RoleView) string {
 		s += " — " + v.Disagreement
 	}
 	return s
+}
+
+func restoredText(m drills.RestoreMeasured) string {
+	if !m.Done() {
+		return "restore " + m.Step + ": " + m.Why + m.Error
+	}
+	bad := 0
+	for _, c := range m.Checks {
+		if !c.OK {
+			bad++
+		}
+	}
+	return fmt.Sprintf("restore %s is done after %.1f s, %d of %d checks hold", m.Step, m.Took().D().Seconds(), len(m.Checks)-bad, len(m.Checks))
 }

@@ -23,16 +23,17 @@ const roleEvery = 250 * time.Millisecond
 
 // session is one connection to a system, for one run (or for looking at it).
 type session struct {
-	app     *app
-	log     *zap.Logger
-	system  *drills.System
-	engine  *compose.Engine
-	labels  compose.RunLabels
-	launch  drills.Launcher
-	expand  func(string) (string, error)
-	mux     *drills.Mux
-	netEnds chan string // network faults that ended without us
-	closers []func() error
+	app      *app
+	log      *zap.Logger
+	system   *drills.System
+	engine   *compose.Engine
+	labels   compose.RunLabels
+	launch   drills.Launcher
+	expand   func(string) (string, error)
+	mux      *drills.Mux
+	netEnds  chan string // network faults that ended without us
+	restores *experiments.Restores
+	closers  []func() error
 }
 
 // openSession connects to the system's engine. run is the run's id, for the labels.
@@ -67,7 +68,12 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 		default: // a reader that is that far behind has enough to tell
 		}
 	})
-	s.closers = []func() error{sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) }}
+	s.restores = experiments.NewRestores(s.launch, s.engine.DialContext, s.expand, s.log)
+	s.closers = []func() error{
+		sentinel.Close,
+		func() error { return network.Close(context.WithoutCancel(ctx)) },
+		func() error { return s.restores.Close(context.WithoutCancel(ctx)) },
+	}
 	return &drills.Mux{
 		System:    s.system,
 		Inventory: s.engine,
@@ -78,6 +84,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
 			"redis":    sentinel,
 			"postgres": patroni,
+			"restore":  s.restores,
 		},
 	}
 }
@@ -102,7 +109,7 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 func (s *session) observers(d *drills.Drill, m *monitor.Monitor, samples drills.Samples, run string) []drills.Observer {
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
-		m, newNetWatch(s.netEnds),
+		m, newNetWatch(s.netEnds), s.restores,
 		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}

@@ -17,6 +17,7 @@ const (
 	KindTraffic   = "traffic"
 	KindInspect   = "inspect"
 	KindKill      = "kill"
+	KindSandbox   = "sandbox"
 )
 
 // Failure is the data of an "error" frame.
@@ -53,10 +54,12 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s TrafficSpec) error { return traffic(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
+	case KindSandbox:
+		return decoded(raw, func(s SandboxSpec) error { return sandbox(ctx, p, s) })
 	case KindKill:
 		return decoded(raw, func(s KillSpec) error { return kill(p, s) })
 	}
-	return fmt.Errorf("spec: kind %q is not partition, traffic, inspect or kill", head.Kind)
+	return fmt.Errorf("spec: kind %q is not partition, traffic, inspect, sandbox or kill", head.Kind)
 }
 
 // decoded reads the whole spec strictly: a field that this version does not know must not be ignored in a fault.
