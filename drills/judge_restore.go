@@ -79,7 +79,7 @@ func (x *RestoreExpect) judgeChecks(m *RestoreMeasured) Judged {
 		j.Verdict, j.Why = NotMet, "The restored instance is not the one that was backed up: "+bad[0].sentence()
 		j.Cause = "restore-check:" + slug(bad[0].Name)
 	case !m.Done():
-		j.Verdict, j.Why = NotMeasured, "there was nothing restored to ask"
+		j.Verdict, j.Actual, j.Why = NotMeasured, "not asked", "there was nothing restored to ask"
 	case len(m.Checks) == 0:
 		j.Verdict, j.Why = NotMeasured, "the drill has no checks, and a restore that nobody looked at proves nothing"
 	default:

@@ -23,6 +23,8 @@ const (
 	// no server at all.
 	startingUp = "SQLSTATE 57P03"
 	silence    = 15 * time.Second
+	// untilLayout is an instant as every tool reads it: PostgreSQL's settings take no Z for UTC.
+	untilLayout = "2006-01-02T15:04:05.000000-07:00"
 	// pointLayout is how a database writes a timestamp in UTC.
 	pointLayout = "2006-01-02 15:04:05.999999-07"
 )
@@ -99,7 +101,7 @@ func (r *restore) fetch(ctx context.Context) error {
 		}
 		r.m.Backup = a.Backup
 		if a.Failed != "" {
-			return shortfall{backupCause(a.Failed), "The backup cannot be restored: " + a.Failed}
+			return shortfall{a.Cause, "The backup cannot be restored: " + a.Failed}
 		}
 	}
 	if r.WAL == "" {
@@ -115,21 +117,11 @@ func (r *restore) fetch(ctx context.Context) error {
 	return err
 }
 
-// backupCause is the slug of a complaint about the backup's files.
-func backupCause(why string) string {
-	for _, c := range [][2]string{{"there is no backup", "backup-missing"}, {"is empty", "backup-empty"}, {"checksum", "backup-checksum"}, {" old: ", "backup-old"}} {
-		if strings.Contains(why, c[0]) {
-			return c[1]
-		}
-	}
-	return "backup"
-}
-
 // command runs the system's own procedure.
 func (r *restore) command(ctx context.Context) error {
 	until := "latest"
 	if r.m.Until != nil {
-		until = r.m.Until.Format(time.RFC3339Nano)
+		until = r.m.Until.UTC().Format(untilLayout)
 	}
 	argv := slices.Clone(r.Restore)
 	for i := range argv {

@@ -26,13 +26,13 @@ type BackupSpec struct {
 }
 
 // FindBackup looks at the newest backup: that it is there, not empty, not old, and what its checksum file says it is. The
-// second result says in a clause why it is no good.
-func FindBackup(s BackupSpec, now time.Time) (*drills.BackupFound, string) {
+// other results say why it is no good, as a slug and as a clause.
+func FindBackup(s BackupSpec, now time.Time) (b *drills.BackupFound, cause, why string) {
 	names, err := filepath.Glob(s.Files)
 	if err != nil || len(names) == 0 {
-		return nil, "there is no backup: nothing matches " + s.Files
+		return nil, "backup-missing", "there is no backup: nothing matches " + s.Files
 	}
-	b := drills.BackupFound{Copies: len(names)}
+	b = &drills.BackupFound{Copies: len(names)}
 	for _, name := range names {
 		st, err := os.Stat(name)
 		if err == nil && st.Mode().IsRegular() && !st.ModTime().Before(b.Written) {
@@ -40,32 +40,34 @@ func FindBackup(s BackupSpec, now time.Time) (*drills.BackupFound, string) {
 		}
 	}
 	if b.File == "" {
-		return nil, "there is no backup: no file matches " + s.Files
+		return nil, "backup-missing", "there is no backup: no file matches " + s.Files
 	}
 	if b.SHA256, err = fileSum(b.File); err != nil {
-		return &b, "the newest backup cannot be read: " + err.Error()
+		return b, "backup-unreadable", "the newest backup cannot be read: " + err.Error()
 	}
-	return &b, s.complaint(&b, now)
+	cause, why = s.complaint(b, now)
+	return b, cause, why
 }
 
-func (s BackupSpec) complaint(b *drills.BackupFound, now time.Time) string {
+func (s BackupSpec) complaint(b *drills.BackupFound, now time.Time) (cause, why string) {
 	if s.Checksum != "" {
 		name := strings.NewReplacer("{file}", b.File, "{dir}", filepath.Dir(b.File)).Replace(s.Checksum)
 		stated, err := statedSum(name, filepath.Base(b.File))
 		if err != nil {
-			return "the newest backup has no checksum: " + err.Error()
+			return "backup-checksum", "the newest backup has no checksum: " + err.Error()
 		}
 		if b.Stated = stated; stated != b.SHA256 {
-			return fmt.Sprintf("the checksum of the newest backup %s is wrong: %.12s…, stated is %.12s…", b.File, b.SHA256, stated)
+			return "backup-checksum", fmt.Sprintf("the checksum of the newest backup %s is wrong: %.12s…, stated is %.12s…", b.File, b.SHA256, stated)
 		}
 	}
-	if b.Size < max(s.MinSize, 1) {
-		return fmt.Sprintf("the newest backup is empty: %s has %d bytes%s", b.File, b.Size, whereas(b.Stated != "", ", and its checksum is right"))
+	if least := max(s.MinSize, 1); b.Size < least {
+		return "backup-empty", fmt.Sprintf("the newest backup is empty or cut short: %s has %d bytes, and a good one at least %d%s",
+			b.File, b.Size, least, whereas(b.Stated != "", "; its checksum is right all the same"))
 	}
 	if age := now.Sub(b.Written); s.MaxAge > 0 && age > s.MaxAge.D() {
-		return fmt.Sprintf("the newest backup is %s old: none was written for longer than %s", age.Round(time.Second), s.MaxAge)
+		return "backup-old", fmt.Sprintf("the newest backup is %s old: none was written for longer than %s", age.Round(time.Second), s.MaxAge)
 	}
-	return ""
+	return "", ""
 }
 
 func whereas(so bool, text string) string {

@@ -42,6 +42,7 @@ type Answer struct {
 	ID     int                 `json:"id"`
 	Text   string              `json:"text,omitempty"`
 	Failed string              `json:"failed,omitempty"`
+	Cause  string              `json:"cause,omitempty"` // slug of what is wrong with a backup
 	Error  string              `json:"error,omitempty"`
 	Backup *drills.BackupFound `json:"backup,omitempty"`
 }
@@ -98,8 +99,8 @@ func (t Task) answer(ctx context.Context) Answer {
 		text, err := Query(ctx, t.DSN, t.SQL, nil)
 		return answerOf(text, err)
 	case t.Backup != nil:
-		found, why := FindBackup(*t.Backup, time.Now())
-		return Answer{Backup: found, Failed: why}
+		found, cause, why := FindBackup(*t.Backup, time.Now())
+		return Answer{Backup: found, Cause: cause, Failed: why}
 	case t.WAL != "":
 		text, why := WALHole(t.WAL)
 		return Answer{Text: text, Failed: why}
