@@ -25,7 +25,7 @@ const (
 
 // UnitVerbs lists what the unit actuator can do.
 func UnitVerbs() []string {
-	return []string{VerbCrash, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause}
+	return []string{VerbCrash, VerbDestroy, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause}
 }
 
 // UnitArgs are the arguments of all unit verbs; each uses its own.
@@ -107,6 +107,8 @@ func (u *units) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) 
 		return u.undo(ctx, op, a)
 	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause:
 		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
+	case VerbDestroy:
+		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.destroy(ctx, op) })
 	}
 	return drills.Effect{}, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
 }
@@ -122,7 +124,7 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 	}
 	c, err := u.api.ContainerInspect(ctx, op.Target)
 	if errdefs.IsNotFound(err) {
-		return false, nil
+		return op.Verb == VerbDestroy, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("%s: inspect %s: %w", op.Verb, op.Target, err)
@@ -133,6 +135,8 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 		return !s.up(), nil
 	case VerbPause:
 		return s.paused, nil
+	case VerbDestroy:
+		return false, nil // it is still there
 	case VerbStart:
 		return s.up(), nil
 	case VerbUnpause:

@@ -27,6 +27,7 @@ const (
 	EvQuery    EventKind = "query"    // Query
 	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register, Breaker or Restore
 	EvSeen     EventKind = "seen"     // Seen
+	EvRunbook  EventKind = "runbook"  // Runbook, whole, at every change of it
 	EvWindow   EventKind = "window"   // Window
 	EvStop     EventKind = "stop"     // Stop
 	EvNote     EventKind = "note"     // Text
@@ -59,6 +60,7 @@ type Event struct {
 	Window   *WindowStat       `json:"window,omitempty"`
 	Breaker  *BreakerMeasured  `json:"breaker,omitempty"`
 	Restore  *RestoreMeasured  `json:"restore,omitempty"`
+	Runbook  *RunbookMeasured  `json:"runbook,omitempty"`
 	Seen     *Seen             `json:"seen,omitempty"`
 	Stop     *Stop             `json:"stop,omitempty"`
 	Data     json.RawMessage   `json:"data,omitempty"`

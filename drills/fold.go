@@ -80,6 +80,8 @@ func (f *folder) add(e Event) {
 		f.windows = append(f.windows, *e.Window)
 	case EvMeasured:
 		f.measured(e)
+	case EvRunbook:
+		f.runbook(*e.Runbook)
 	case EvSeen:
 		f.seen = append(f.seen, *e.Seen)
 	case EvStop:
@@ -232,6 +234,8 @@ func (e Event) whole() bool {
 		return e.Query != nil
 	case EvWindow:
 		return e.Window != nil
+	case EvRunbook:
+		return e.Runbook != nil
 	case EvSeen:
 		return e.Seen != nil
 	case EvStop:

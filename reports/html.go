@@ -58,7 +58,7 @@ func funcs(r drills.Record) template.FuncMap {
 		"vclass": vclass, "compact": compact, "target": target, "printable": printable, "labels": labels, "durationOf": func(p drills.PhaseSpan) string { return long(p.To.Sub(p.From)) },
 		"windows":  func() []drills.WindowStat { return otherWindows(r) },
 		"contract": func() []contractRow { return contractRows(r) }, "quantiles": quantilesText, "said": saidText, "breakers": func() []breakerRow { return breakerRows(r) }, "breakerSource": breakerSource, "contractWindow": func() string { return contractWindow(r) },
-		"restoreNotes": restoreNotes, "restoreTook": restoreTook,
+		"restoreNotes": restoreNotes, "restoreTook": restoreTook, "runbookRows": runbookRows,
 		"list": func(xs []string) string { return strings.Join(xs, ", ") },
 	}
 }

@@ -61,3 +61,47 @@ func checkMark(ok bool) string {
 	}
 	return "✗"
 }
+
+// runbookRow is one item of a runbook, in words.
+type runbookRow struct{ Number, Text, Who, Took, Result string }
+
+func runbookRows(m drills.RunbookMeasured) []runbookRow {
+	var out []runbookRow
+	for i, x := range m.Items {
+		row := runbookRow{Number: fmt.Sprintf("%d of %d", i+1, len(m.Items)), Text: x.Text, Who: "command", Took: "–", Result: "done"}
+		switch {
+		case x.Who != "":
+			row.Who, row.Result = x.Who, "confirmed"
+		case len(x.Command) == 0:
+			row.Who = "a person"
+			if x.By != "" {
+				row.Who = x.By
+			}
+		}
+		switch {
+		case !x.Done.IsZero():
+			row.Took = x.Done.Sub(x.Shown).Round(time.Millisecond).String()
+		case x.Failed != "":
+			row.Result = "failed: " + x.Failed
+		case x.Shown.IsZero():
+			row.Result = "not reached"
+		default:
+			row.Result = "not done"
+		}
+		if x.Said != "" {
+			row.Result += ": " + x.Said
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func textRunbooks(b *bytes.Buffer, r drills.Record) {
+	for _, m := range r.Runbooks {
+		t := columns()
+		for _, x := range runbookRows(m) {
+			t.AppendRow(table.Row{x.Number, x.Text, x.Who, x.Took, x.Result})
+		}
+		put(b, "Runbook "+m.Step+": "+printable(m.Title), t)
+	}
+}

@@ -26,6 +26,7 @@ func Text(w io.Writer, r drills.Record) error {
 	textCanaries(&b, r)
 	textLoad(&b, r)
 	textRestores(&b, r)
+	textRunbooks(&b, r)
 	textAlerts(&b, r)
 	textSLOs(&b, r)
 	textBudgets(&b, r)

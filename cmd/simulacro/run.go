@@ -161,6 +161,10 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 		return err
 	}
 	o.RuleSet, _ = m.RuleSet(ctx) // what is not known is not claimed; the checks say why
+	s.runbooks.ConfirmBy(func(step string, item int) (string, time.Time, bool) {
+		o, ok := journal.Confirmed(dir.Dir(), step, item)
+		return o.Who, o.At, ok
+	})
 	e.Runtime = s.mux
 	e.Preflights = append(s.preflights(), s.checkBudget(*o), m)
 	e.Observers = s.observers(j.drill, m, dir, dir.ID())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -33,6 +34,7 @@ type session struct {
 	mux      *drills.Mux
 	netEnds  chan string // network faults that ended without us
 	restores *experiments.Restores
+	runbooks *experiments.Runbooks
 	closers  []func() error
 }
 
@@ -69,7 +71,9 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 		}
 	})
 	s.restores = experiments.NewRestores(s.launch, s.engine.DialContext, s.expand, s.log)
+	s.runbooks = experiments.NewRunbooks(s.launch, filepath.Dir(s.system.File), s.log)
 	s.closers = []func() error{
+		func() error { return s.runbooks.Close(context.WithoutCancel(ctx)) },
 		sentinel.Close,
 		func() error { return network.Close(context.WithoutCancel(ctx)) },
 		func() error { return s.restores.Close(context.WithoutCancel(ctx)) },
@@ -85,6 +89,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"redis":    sentinel,
 			"postgres": patroni,
 			"restore":  s.restores,
+			"runbook":  s.runbooks,
 		},
 	}
 }
@@ -109,7 +114,7 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 func (s *session) observers(d *drills.Drill, m *monitor.Monitor, samples drills.Samples, run string) []drills.Observer {
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
-		m, newNetWatch(s.netEnds), s.restores,
+		m, newNetWatch(s.netEnds), s.restores, s.runbooks,
 		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}

@@ -30,6 +30,7 @@ type Task struct {
 	ID      int             `json:"id"`
 	Limit   drills.Duration `json:"limit"`
 	Command []string        `json:"command,omitempty"`
+	Dir     string          `json:"dir,omitempty"` // of the command
 	SQL     string          `json:"sql,omitempty"`
 	DSN     string          `json:"dsn,omitempty"`
 	Backup  *BackupSpec     `json:"backup,omitempty"`
@@ -94,7 +95,7 @@ func (t Task) answer(ctx context.Context) Answer {
 	}
 	switch {
 	case len(t.Command) > 0:
-		return runCommand(ctx, t.Command)
+		return runCommand(ctx, t.Command, t.Dir)
 	case t.SQL != "":
 		text, err := Query(ctx, t.DSN, t.SQL, nil)
 		return answerOf(text, err)
@@ -120,8 +121,9 @@ func answerOf(text string, err error) Answer {
 
 // runCommand runs a command with no standard input, in a process group of its own, which is killed at its limit. A daemon that
 // the command leaves behind in another session goes on.
-func runCommand(ctx context.Context, argv []string) Answer {
+func runCommand(ctx context.Context, argv []string, dir string) Answer {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = killGrace
