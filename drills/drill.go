@@ -45,6 +45,7 @@ type Step struct {
 	Duration Duration `json:"duration,omitempty"`
 	With     any      `json:"with,omitempty"` // the decoded parameters, for plan and reports
 	Seed     int64    `json:"seed,omitempty"`
+	Below    bool     `json:"below-keep-healthy,omitempty"` // asked for: more members than the component's keep-healthy allows
 	Plan     Fault    `json:"-"`
 }
 

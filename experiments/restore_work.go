@@ -46,13 +46,13 @@ func (f shortfall) Error() string { return f.why }
 // askLive takes the reference before anything else: the answers that the restored instance must give.
 func (r *restore) askLive(ctx context.Context) error {
 	r.wants = map[string]string{}
-	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("the live system did not answer within %s", answerLimit))
-	defer cancel()
 	for _, c := range r.Checks {
 		if c.Equals != equalsLive {
 			continue
 		}
-		answer, err := r.live(ctx, c.SQL)
+		actx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("the live system did not answer within %s", answerLimit))
+		answer, err := r.live(actx, c.SQL)
+		cancel()
 		if err != nil {
 			return drills.Wrap(drills.Blocked, err, "check "+c.Name+" cannot be asked of the live system", "see `live:` and `sql:` of the step")
 		}

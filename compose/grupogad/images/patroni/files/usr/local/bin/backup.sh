@@ -95,6 +95,7 @@ metrics() {
       echo "backup_last_size_bytes{kind=\"$kind\"} $(sed -n 's/^size=//p' "$root/last-$kind")"
     done
     newest=$(find "$root/wal" -type f -printf '%T@\n' | sort -n | tail -n 1)
+    if kill -0 "$(cat "$root/receiver" 2>/dev/null || echo none)" 2>/dev/null; then echo "backup_wal_receiver_up 1"; else echo "backup_wal_receiver_up 0"; fi
     [[ -z $newest ]] || echo "backup_wal_last_received_timestamp_seconds $newest"
   } >"$root/metrics/metrics.new"
   mv "$root/metrics/metrics.new" "$root/metrics/metrics"

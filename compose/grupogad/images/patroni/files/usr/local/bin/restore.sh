@@ -2,6 +2,7 @@
 # Restores into an empty instance, which answers on the socket in /tmp only.
 #   restore.sh base latest|TIME   the newest base backup before that instant, and the WAL up to it
 #   restore.sh dump               the newest dump
+#   restore.sh rebuild            as base latest, then stopped again, ready for Patroni to start
 #   restore.sh careless           the newest dump as the real system does it: errors are not noticed, the end is always success
 # It exits 0 when the instance has been started; a base backup replays on by itself until it serves.
 set -euo pipefail
@@ -32,6 +33,7 @@ empty() {
 }
 
 start() { # settings on stdin
+  for f in postgresql.conf pg_hba.conf; do [[ ! -e $data/$f ]] || mv "$data/$f" "$data/$f.orig"; done
   cat >"$data/postgresql.conf"
   cat >>"$data/postgresql.conf" <<'CONF'
 listen_addresses = ''
@@ -66,6 +68,19 @@ base() { # latest|TIME
   } | start
 }
 
+# rebuild makes a data folder that a cluster begins anew from: replayed to the end of the archive, promoted, and stopped.
+rebuild() {
+  local i f
+  base latest
+  for ((i = 0; i < 6000; i++)); do
+    [[ $(psql -h /tmp -qAtXc 'select pg_is_in_recovery()' postgres 2>/dev/null) == f ]] && break
+    sleep 0.1
+  done
+  $bin/pg_ctl -D "$data" -w -m fast stop >/dev/null
+  for f in postgresql.conf pg_hba.conf; do mv "$data/$f.orig" "$data/$f"; done
+  echo "restored up to $($bin/pg_controldata "$data" | sed -n 's/^Latest checkpoint location: *//p')"
+}
+
 dump() { # STRICT|""
   local dir
   dir=$(newest dump)
@@ -85,10 +100,11 @@ dump() { # STRICT|""
 
 case ${1:-} in
 base) base "${2:?latest, or an instant}" ;;
+rebuild) rebuild ;;
 dump) dump strict ;;
 careless) dump "" ;;
 *)
-  echo "usage: restore.sh base latest|TIME | dump | careless" >&2
+  echo "usage: restore.sh base latest|TIME | rebuild | dump | careless" >&2
   exit 2
   ;;
 esac
