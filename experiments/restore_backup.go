@@ -42,6 +42,7 @@ type RestoreBackup struct {
 type RestorePoint struct {
 	SQL   string          `yaml:"sql" json:"sql"`
 	Every drills.Duration `yaml:"every" json:"every"`
+	OfRun bool            `yaml:"-" json:"of_run,omitempty"` // it asks a table that this run made
 }
 
 // RestoreCheck is one question about the restored data: SQL, or a command in the instance.
@@ -171,7 +172,7 @@ func (f *RestoreBackup) Plan(s drills.Scene) ([]drills.Change, error) {
 		args.Checks[i].SQL = canaryTables(s, args.Checks[i].SQL)
 	}
 	if f.Point != nil {
-		args.Point = &RestorePoint{SQL: canaryTables(s, f.Point.SQL), Every: f.Point.Every}
+		args.Point = &RestorePoint{SQL: canaryTables(s, f.Point.SQL), Every: f.Point.Every, OfRun: canaryPattern.MatchString(f.Point.SQL)}
 	}
 	c, err := change(s, m, plan{class: drills.ClassUndo, do: verbRestore, undo: verbRestoreEnd}, args, nil)
 	return []drills.Change{c}, err

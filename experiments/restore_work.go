@@ -19,6 +19,8 @@ const (
 	answerLimit = 30 * time.Second
 	// readyEvery is how often the instance is asked whether it serves: the resolution of the replay's end.
 	readyEvery = 200 * time.Millisecond
+	// noSuchTable is in the answer about a table that was made after the restored state.
+	noSuchTable = "SQLSTATE 42P01"
 	// startingUp is in the answer of a PostgreSQL server that replays and lets nobody in yet, and silence is how long there may be
 	// no server at all.
 	startingUp = "SQLSTATE 57P03"
@@ -176,6 +178,9 @@ func (r *restore) point(ctx context.Context) error {
 	a, err := r.box.ask(ctx, helper.Task{SQL: "set timezone = 'UTC'; " + r.Point.SQL, DSN: r.DSN, Limit: drills.Duration(answerLimit)})
 	if err != nil {
 		return err
+	}
+	if r.Point.OfRun && strings.Contains(a.Failed, noSuchTable) {
+		return shortfall{"restore-point", "The restored instance holds nothing of what was written since this run began: the backup ends before it (" + a.Failed + ")"}
 	}
 	at, perr := time.Parse(pointLayout, a.Text)
 	if a.Failed != "" || perr != nil {
