@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func notOurs(c drills.Change) string {
 		return "the change has no undo"
 	case c.Undo.Prefix() == "unit", c.Undo.Verb == drills.VerbUnexec && !strings.Contains(string(c.Undo.Args), "${"):
 		return ""
-	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "resource":
+	case slices.Contains([]string{"net", "load", "resource", "restore", "runbook"}, c.Do.Prefix()):
 		return "undoes itself when its process ends; the guard removed the process"
 	case c.Do.Prefix() == "store":
 		return "the guard ended its process, which undoes it as it ends; `simulacro restore` looks, and undoes what is left"

@@ -10,7 +10,7 @@ import (
 const (
 	LabelRun    = "io.simulacro.run"    // run id
 	LabelSystem = "io.simulacro.system" // Compose project that is drilled
-	LabelRole   = "io.simulacro.role"   // guard | vantage | helper
+	LabelRole   = "io.simulacro.role"   // guard | vantage | helper | sandbox
 	LabelHost   = "io.simulacro.host"   // host name of the owner (the orchestrator)
 	LabelPID    = "io.simulacro.pid"    // process id of the owner on that host
 	LabelLease  = "io.simulacro.lease"  // unix nanoseconds of creation
@@ -21,6 +21,7 @@ const (
 	RoleGuard   = "guard"
 	RoleVantage = "vantage"
 	RoleHelper  = "helper"
+	RoleSandbox = "sandbox"
 )
 
 // The labels by which every Compose version marks its containers.
@@ -30,6 +31,7 @@ const (
 	labelNumber  = "com.docker.compose.container-number"
 	labelOneOff  = "com.docker.compose.oneoff"
 	labelNetwork = "com.docker.compose.network"
+	labelVolume  = "com.docker.compose.volume"
 )
 
 // RunLabels says on whose behalf something is started. Only Run is needed: System defaults to the engine's project,

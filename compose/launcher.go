@@ -38,7 +38,10 @@ func (l *launcher) Start(ctx context.Context, p drills.Place, argv []string) (dr
 	if p.Kind == drills.PlaceHost {
 		return startProcess(l.e.binary.path, argv, l.e.log.Named(nameOf(p)))
 	}
-	if p.Kind == drills.PlaceCgroup && !l.e.canNest() {
+	switch {
+	case p.Kind == drills.PlaceSandbox:
+		return l.startSandbox(ctx, p, argv)
+	case p.Kind == drills.PlaceCgroup && !l.e.canNest():
 		return l.e.startInside(ctx, p, argv, l.run)
 	}
 	host, role, err := l.e.hostConfig(ctx, p)
@@ -83,6 +86,7 @@ type launch struct {
 	user   string
 	log    *zap.Logger
 	grace  time.Duration // to undo itself in; zero: removeGrace
+	image  string        // a foreign image, which our binary is put into; empty: our own
 }
 
 // startContainer creates, attaches and starts, in that order, so that nothing that the process says is lost.
@@ -112,6 +116,9 @@ func (l launch) stopTimeout() *int {
 
 // create makes the container; an image that somebody removed meanwhile is loaded again once.
 func (e *Engine) create(ctx context.Context, l launch) (string, error) {
+	if l.image != "" {
+		return e.createForeign(ctx, l)
+	}
 	for again := true; ; again = false {
 		image, err := e.ensureImage(ctx)
 		if err != nil {

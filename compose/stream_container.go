@@ -147,7 +147,7 @@ func (c *containerProcess) gone(ctx context.Context) bool {
 	if c.keep {
 		return true
 	}
-	err = c.api.ContainerRemove(ctx, c.id, container.RemoveOptions{Force: true})
+	err = c.api.ContainerRemove(ctx, c.id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	return err == nil || errdefs.IsNotFound(err)
 }
 
@@ -157,7 +157,7 @@ func (c *containerProcess) kill(ctx context.Context) error {
 	if c.keep {
 		err = c.api.ContainerKill(ctx, c.id, "KILL")
 	} else {
-		err = c.api.ContainerRemove(ctx, c.id, container.RemoveOptions{Force: true})
+		err = c.api.ContainerRemove(ctx, c.id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	}
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil

@@ -146,7 +146,7 @@ func (e *Engine) endContainers(ctx context.Context, ids []string) map[string]err
 
 // removeContainer removes a container of ours by force and returns when it is gone; one that is gone already is fine.
 func (e *Engine) removeContainer(ctx context.Context, id string) error {
-	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
+	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}) // unnamed ones, of its image
 	if errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress") {
 		err = (&containerProcess{api: e.api, id: id}).wait(ctx)
 	}

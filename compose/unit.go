@@ -26,7 +26,7 @@ const (
 
 // UnitVerbs lists what the unit actuator can do.
 func UnitVerbs() []string {
-	all := append(moreVerbs(), VerbCrash, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause)
+	all := append(moreVerbs(), VerbCrash, VerbDestroy, VerbKill, VerbPause, VerbRestart, VerbStart, VerbStop, VerbUnpause)
 	slices.Sort(all)
 	return all
 }
@@ -123,6 +123,8 @@ func (u *units) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) 
 		return u.moreUndo(ctx, op, a)
 	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause, VerbLimit, VerbNofile, VerbSignal, VerbCrashLoop, VerbRoll, VerbRecreate, VerbOOM:
 		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
+	case VerbDestroy:
+		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.destroy(ctx, op) })
 	}
 	return drills.Effect{}, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
 }
@@ -141,7 +143,7 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 		if op.Verb == VerbRecreate && u.more != nil {
 			return u.more.halfReplaced(ctx, op.Target)
 		}
-		return false, nil
+		return op.Verb == VerbDestroy, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("%s: inspect %s: %w", op.Verb, op.Target, err)
@@ -152,6 +154,8 @@ func (u *units) Present(ctx context.Context, op drills.Op) (bool, error) {
 		return !s.up(), nil
 	case VerbPause:
 		return s.paused, nil
+	case VerbDestroy:
+		return false, nil // it is still there
 	case VerbStart:
 		return s.up(), nil
 	case VerbUnpause:

@@ -47,6 +47,7 @@ type Step struct {
 	Duration Duration `json:"duration,omitempty"`
 	With     any      `json:"with,omitempty"` // the decoded parameters, for plan and reports
 	Seed     int64    `json:"seed,omitempty"`
+	Below    bool     `json:"below-keep-healthy,omitempty"` // asked for: more members than the component's keep-healthy allows
 	Plan     Fault    `json:"-"`
 }
 
@@ -83,6 +84,7 @@ type Expect struct {
 	SLOs        *SLOExpect      `json:"slos,omitempty" yaml:"slos"`
 	Breakers    []BreakerExpect `json:"breakers,omitempty" yaml:"breakers"`
 	Consistency *Consistency    `json:"consistency,omitempty" yaml:"consistency"`
+	Restore     *RestoreExpect  `json:"restore,omitempty" yaml:"restore"`
 }
 
 // RoleMoved expects that the role ends up on another member within a time of T0.

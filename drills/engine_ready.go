@@ -95,6 +95,11 @@ func (r *run) prepared(ctx context.Context, plan Plan) bool {
 	return ok
 }
 
+// beside tells whether a fault of this name happens beside the system and breaks nothing of it.
+func beside(fault string) bool {
+	return strings.HasPrefix(fault, "saturate-") || fault == "restore-backup" || fault == "runbook"
+}
+
 // concurrent is the largest number of steps in force at the same time; a step without a duration stays in force.
 func concurrent(d *Drill) int {
 	most := 0
@@ -102,7 +107,7 @@ func concurrent(d *Drill) int {
 		n := 0
 		for _, b := range d.Method {
 			ends := b.Duration == 0 || b.At+b.Duration > a.At
-			if b.At <= a.At && ends && !strings.HasPrefix(b.Fault, "saturate-") {
+			if b.At <= a.At && ends && !beside(b.Fault) {
 				n++
 			}
 		}

@@ -25,9 +25,10 @@ const (
 	EvRole     EventKind = "role"     // Role
 	EvFinding  EventKind = "finding"  // Finding
 	EvQuery    EventKind = "query"    // Query
-	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register or Breaker
+	EvMeasured EventKind = "measured" // Probe, Canary, Split, Register, Breaker or Restore
 	EvSeen     EventKind = "seen"     // Seen
 	EvBlind    EventKind = "blind"    // Blind
+	EvRunbook  EventKind = "runbook"  // Runbook, whole, at every change of it
 	EvWindow   EventKind = "window"   // Window
 	EvStop     EventKind = "stop"     // Stop
 	EvNote     EventKind = "note"     // Text
@@ -59,6 +60,8 @@ type Event struct {
 	Register *RegisterMeasured `json:"register,omitempty"`
 	Window   *WindowStat       `json:"window,omitempty"`
 	Breaker  *BreakerMeasured  `json:"breaker,omitempty"`
+	Restore  *RestoreMeasured  `json:"restore,omitempty"`
+	Runbook  *RunbookMeasured  `json:"runbook,omitempty"`
 	Seen     *Seen             `json:"seen,omitempty"`
 	Blind    *Blind            `json:"blind,omitempty"`
 	Stop     *Stop             `json:"stop,omitempty"`

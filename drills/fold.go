@@ -80,6 +80,8 @@ func (f *folder) add(e Event) {
 		f.windows = append(f.windows, *e.Window)
 	case EvMeasured:
 		f.measured(e)
+	case EvRunbook:
+		f.runbook(*e.Runbook)
 	case EvSeen:
 		f.seen = append(f.seen, *e.Seen)
 	case EvBlind:
@@ -127,6 +129,9 @@ func (f *folder) measured(e Event) {
 	}
 	if e.Split != nil {
 		f.rec.Splits = append(f.rec.Splits, *e.Split)
+	}
+	if e.Restore != nil {
+		f.rec.Restores = append(f.rec.Restores, *e.Restore)
 	}
 	if e.Breaker != nil {
 		f.rec.Breakers = append(f.rec.Breakers, *e.Breaker)
@@ -231,6 +236,8 @@ func (e Event) whole() bool {
 		return e.Query != nil
 	case EvWindow:
 		return e.Window != nil
+	case EvRunbook:
+		return e.Runbook != nil
 	case EvSeen:
 		return e.Seen != nil
 	case EvBlind:

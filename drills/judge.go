@@ -33,6 +33,8 @@ func (f *folder) judge(now time.Time) []Judged {
 	out = append(out, f.judgeContract(now)...)
 	out = append(out, f.judgeBreakers(now)...)
 	out = append(out, f.judgeLoad(now)...)
+	out = append(out, f.judgeRestore(now)...)
+	out = append(out, f.judgeRunbooks(now)...)
 	return append(out, f.judgeSLOs(now)...)
 }
 
@@ -176,6 +178,8 @@ func (f *folder) judgeWho(now time.Time) []Judged {
 		j.Verdict, j.Actual = NotMeasured, "it did not recover"
 	case !f.stopped.IsZero() && t6.To.After(f.stopped):
 		j.Verdict, j.Actual, j.Why = Unclear, "after the run was stopped", "the run was stopped before the system had recovered"
+	case f.helped(t6):
+		j.Verdict, j.Actual, j.Why = Unclear, "after a person acted", "a person acted before the service was back, and the drill does not declare it: set recovery.while: any where that is part of the recovery"
 	case undo.IsZero() || t6.To.Before(undo):
 		j.Verdict, j.Actual = Met, "by itself"
 	case t6.From.Before(undo):
@@ -187,11 +191,17 @@ func (f *folder) judgeWho(now time.Time) []Judged {
 	return []Judged{j}
 }
 
+// helped tells whether a runbook acted before the end of an outage.
+func (f *folder) helped(t6 *Stamp) bool {
+	act := f.firstAct()
+	return act != nil && t6.Source != noOutage && act.From.Before(t6.To)
+}
+
 // firstUndo is when the first undo of ours that really did something began, or a fault ended without us.
 func (f *folder) firstUndo() time.Time {
 	first := f.ended
 	for _, x := range f.rec.Faults {
-		if x.Undone == nil || x.Undone.Skipped != "" || x.Change.Undo.Verb == "" || x.Change.Do.Prefix() == "load" {
+		if x.Undone == nil || x.Undone.Skipped != "" || x.Change.Undo.Verb == "" || x.Change.background() {
 			continue
 		}
 		at := x.Lift

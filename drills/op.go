@@ -86,3 +86,13 @@ type Effect struct {
 
 // Interval is the effect's interval in time.
 func (e Effect) Interval() Interval { return Interval{From: e.From, To: e.To} }
+
+// background tells whether a change does nothing to the system that would have to be undone: load, a restore beside it, a
+// runbook. Its end is no recovery of ours.
+func (c Change) background() bool {
+	switch c.Do.Prefix() {
+	case "load", "restore", "runbook":
+		return true
+	}
+	return false
+}

@@ -43,7 +43,11 @@ func MakePlan(d *Drill, sys *System, t Topology, run string) (Plan, []error) {
 
 // PlanStep resolves one step against a topology and gives its changes their ids.
 func PlanStep(s Step, sys *System, t Topology, run string) (PlannedStep, error) {
-	targets, err := t.Select(s.Target, s.Seed, sys.Components[s.Target.Component].KeepHealthy)
+	keep := sys.Components[s.Target.Component].KeepHealthy
+	if s.Below {
+		keep = 0
+	}
+	targets, err := t.Select(s.Target, s.Seed, keep)
 	if err != nil {
 		return PlannedStep{}, err
 	}

@@ -31,6 +31,8 @@ type Record struct {
 	Registers    []RegisterMeasured `json:"registers,omitempty"`
 	Breakers     []BreakerMeasured  `json:"breakers,omitempty"`
 	Load         []LoadMeasured     `json:"load,omitempty"`
+	Restores     []RestoreMeasured  `json:"restores,omitempty"`
+	Runbooks     []RunbookMeasured  `json:"runbooks,omitempty"`
 	Alerts       []AlertLife        `json:"alerts,omitempty"`
 	Roles        []RoleView         `json:"roles,omitempty"`
 	Queries      []QueryResult      `json:"queries,omitempty"`

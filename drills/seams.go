@@ -79,6 +79,7 @@ type PlaceKind string
 // own in a system network (a vantage). Target: in a member's network namespace with NET_ADMIN (a helper).
 // HostPID: in the host's PID namespace with KILL, for a crash. Cgroup: in a member's control group and in sight of its file
 // system, for pressure on its resources. Limits: in the host's PID namespace with SYS_RESOURCE. Guard: with the engine's socket.
+// Sandbox: an empty container made from a member's image, in no network, with volumes of the system to read.
 const (
 	PlaceHost    PlaceKind = "host"
 	PlaceNetwork PlaceKind = "network"
@@ -87,6 +88,7 @@ const (
 	PlaceCgroup  PlaceKind = "cgroup"
 	PlaceLimits  PlaceKind = "limits"
 	PlaceGuard   PlaceKind = "guard"
+	PlaceSandbox PlaceKind = "sandbox"
 )
 
 // Place is where a process of ours runs. Realtime asks for SCHED_FIFO where allowed.
@@ -98,6 +100,20 @@ type Place struct {
 	Realtime bool      `json:"realtime,omitempty"`
 	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
 	Grace Duration `json:"grace,omitempty"`
+
+	Sandbox *Sandbox `json:"sandbox,omitempty"` // of a sandbox, what it may read
+}
+
+// Sandbox is what an isolated container is made from beside its target's image.
+type Sandbox struct {
+	Image   string         `json:"image,omitempty"` // another image than the target's
+	Volumes []VolumeToRead `json:"volumes,omitempty"`
+}
+
+// VolumeToRead is a volume of the system that a sandbox may read.
+type VolumeToRead struct {
+	Name string `json:"name" yaml:"name"` // short, as the Compose file has it
+	At   string `json:"at" yaml:"at"`     // where it is mounted
 }
 
 // TargetRootVariable is set in a process at PlaceCgroup that does not run inside the target: where the target's file system

@@ -15,6 +15,7 @@ func (f *folder) times() Times {
 	}
 	t.T1 = f.t1(t.T0)
 	t.T2 = f.t2(t.T0)
+	t.T3 = f.firstAct()
 	t.T4, t.T5 = f.roleTimes(t.T0)
 	t.T6 = f.t6(t.T0)
 	t.T7 = f.t7(t.T6)
@@ -33,11 +34,10 @@ func (f *folder) t0() *Stamp {
 	return best
 }
 
-// foremost are the faults that the drill is about: a load is one only where nothing else was done, otherwise it is the
-// background of the others.
+// foremost are the faults that the drill is about: a load or a restore is one only where nothing else was done, otherwise it
+// is the background of the others.
 func (f *folder) foremost() []FaultRecord {
-	isLoad := func(x FaultRecord) bool { return x.Change.Do.Prefix() == "load" }
-	others := slices.DeleteFunc(slices.Clone(f.rec.Faults), isLoad)
+	others := slices.DeleteFunc(slices.Clone(f.rec.Faults), func(x FaultRecord) bool { return x.Change.background() })
 	if slices.ContainsFunc(others, func(x FaultRecord) bool { return x.Effect != nil }) {
 		return others
 	}
@@ -209,7 +209,7 @@ func (f *folder) t8() *Stamp {
 		return nil
 	}
 	for _, x := range f.rec.Faults {
-		if x.UndoneAt.IsZero() {
+		if x.UndoneAt.IsZero() && x.Change.Class != ClassIrreversible {
 			return nil
 		}
 		if x.UndoneAt.After(back.To) {
@@ -262,7 +262,7 @@ func (f *folder) lifted() time.Time {
 	var last time.Time
 	for _, x := range f.foremost() {
 		t := x.UndoneAt
-		if x.Change.Class == ClassHeals && x.Effect != nil {
+		if x.Change.Class != ClassUndo && x.Effect != nil { // nothing of ours holds it
 			t = x.Effect.To
 		}
 		if t.IsZero() {

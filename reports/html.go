@@ -62,6 +62,7 @@ func funcs(r drills.Record) template.FuncMap {
 		"checklist": func() []drills.ChecklistLine { return checklist(r) }, "notReady": func() []drills.Diagnosis { return notReady(r) }, "readinessSum": func() string { return readinessSum(r) },
 		"windows":  func() []drills.WindowStat { return otherWindows(r) },
 		"contract": func() []contractRow { return contractRows(r) }, "quantiles": quantilesText, "said": saidText, "breakers": func() []breakerRow { return breakerRows(r) }, "breakerSource": breakerSource, "contractWindow": func() string { return contractWindow(r) },
+		"restoreNotes": restoreNotes, "restoreTook": restoreTook, "runbookRows": runbookRows,
 		"list": func(xs []string) string { return strings.Join(xs, ", ") },
 	}
 }

@@ -25,6 +25,8 @@ func Text(w io.Writer, r drills.Record) error {
 	textBreakers(&b, r)
 	textCanaries(&b, r)
 	textLoad(&b, r)
+	textRestores(&b, r)
+	textRunbooks(&b, r)
 	textAlerts(&b, r)
 	textSLOs(&b, r)
 	textBudgets(&b, r)

@@ -18,7 +18,7 @@ func (c check) Check(ctx context.Context, d *drills.Drill) []drills.Check { retu
 
 // preflights are asked before anything is injected, all of them.
 func (s *session) preflights() []drills.Preflight {
-	return []drills.Preflight{check(s.checkHalt), check(s.checkEnvironment), check(s.checkEngine), check(s.checkSecrets), check(s.checkLeftovers)}
+	return []drills.Preflight{check(s.checkHalt), check(s.checkEnvironment), check(s.checkEngine), check(s.checkSecrets), check(s.checkNeeds), check(s.checkLeftovers)}
 }
 
 func (s *session) checkHalt(context.Context, *drills.Drill) []drills.Check {

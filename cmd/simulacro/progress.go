@@ -142,6 +142,12 @@ func describe(e drills.Event) (mark, text string) {
 		return "  ", roleText(*e.Role)
 	case drills.EvFinding:
 		return " *", e.Finding.Title
+	case drills.EvMeasured:
+		if e.Restore != nil {
+			return "  ", restoredText(*e.Restore)
+		}
+	case drills.EvRunbook:
+		return runbookText(*e.Runbook)
 	case drills.EvStop:
 		return "!!", e.Stop.Reason
 	case drills.EvNote:
@@ -173,4 +179,42 @@ func roleText(v drills.RoleView) string {
 		s += " — " + v.Disagreement
 	}
 	return s
+}
+
+func restoredText(m drills.RestoreMeasured) string {
+	if !m.Done() {
+		return "restore " + m.Step + ": " + m.Why + m.Error
+	}
+	bad := 0
+	for _, c := range m.Checks {
+		if !c.OK {
+			bad++
+		}
+	}
+	return fmt.Sprintf("restore %s is done after %.1f s, %d of %d checks hold", m.Step, m.Took().D().Seconds(), len(m.Checks)-bad, len(m.Checks))
+}
+
+// runbookText is the newest thing that a runbook says: what to do now, or what came of it.
+func runbookText(m drills.RunbookMeasured) (mark, text string) {
+	if m.Error != "" {
+		return "!!", "runbook " + m.Step + ": " + m.Error
+	}
+	for i := len(m.Items) - 1; i >= 0; i-- {
+		x := m.Items[i]
+		what := fmt.Sprintf("runbook %s, step %d of %d: %s", m.Step, i+1, len(m.Items), x.Text)
+		switch {
+		case x.Shown.IsZero():
+		case x.Failed != "":
+			return "!!", what + " FAILED: " + x.Failed
+		case x.Who != "":
+			return "ok", what + " confirmed by " + x.Who + " after " + x.Done.Sub(x.Shown).Round(time.Second).String()
+		case !x.Done.IsZero():
+			return "ok", what + " done in " + x.Done.Sub(x.Shown).Round(time.Millisecond).String()
+		case len(x.Command) > 0:
+			return ">>", what + " (" + strings.Join(x.Command, " ") + ")"
+		default:
+			return "??", what + ": a person does this within " + x.Within.String() + ", then: simulacro confirm RUN --by NAME"
+		}
+	}
+	return "", ""
 }

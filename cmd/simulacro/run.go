@@ -155,6 +155,10 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 	}
 	o.RuleSet, _ = m.RuleSet(ctx) // what is not known is not claimed; the checks say why
 	o.Readiness = s.readiness(ctx, m)
+	s.runbooks.ConfirmBy(func(step string, item int) (string, time.Time, bool) {
+		o, ok := journal.Confirmed(dir.Dir(), step, item)
+		return o.Who, o.At, ok
+	})
 	e.Runtime = s.mux
 	rates := s.rates(j.drill, dir.ID())
 	e.Preflights = append(s.preflights(), s.checkBudget(*o), rates, m)

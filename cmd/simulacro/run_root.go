@@ -64,7 +64,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return drills.Wrap(drills.Usage, err, "the command line", "see --help")
 	})
-	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.listCmd(), a.doctorCmd(), a.initCmd(), a.statusCmd(), a.abortCmd(),
+	root.AddCommand(a.runCmd(), a.planCmd(), a.validateCmd(), a.listCmd(), a.doctorCmd(), a.initCmd(), a.statusCmd(), a.abortCmd(), a.confirmCmd(),
 		a.haltCmd(), a.resumeCmd(), a.restoreCmd(), a.serveCmd(), a.calendarCmd(), a.reportCmd(), a.verifyCmd(), a.calibrateCmd(), a.versionCmd(), agentCmd())
 	return root
 }

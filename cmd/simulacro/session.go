@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -32,6 +33,8 @@ type session struct {
 	expand    func(string) (string, error)
 	mux       *drills.Mux
 	faultEnds chan string // faults that ended without us
+	restores  *experiments.Restores
+	runbooks  *experiments.Runbooks
 	closers   []func() error
 }
 
@@ -70,10 +73,16 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	network := experiments.NewNet(s.launch, s.log, ended)
 	stores := experiments.NewStores(s.launch, s.engine.DialContext, s.expand, s.log, ended)
 	resources := experiments.NewResources(s.launch, s.log, ended)
+	s.restores = experiments.NewRestores(s.launch, s.engine.DialContext, s.expand, s.log)
+	s.runbooks = experiments.NewRunbooks(s.launch, filepath.Dir(s.system.File), s.log)
+	detached := context.WithoutCancel(ctx)
 	s.closers = []func() error{
-		sentinel.Close, func() error { return network.Close(context.WithoutCancel(ctx)) },
-		func() error { return stores.Close(context.WithoutCancel(ctx)) },
-		func() error { return resources.Close(context.WithoutCancel(ctx)) },
+		func() error { return s.runbooks.Close(detached) },
+		sentinel.Close,
+		func() error { return network.Close(detached) },
+		func() error { return stores.Close(detached) },
+		func() error { return resources.Close(detached) },
+		func() error { return s.restores.Close(detached) },
 	}
 	return &drills.Mux{
 		System:    s.system,
@@ -89,6 +98,8 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"redis":    sentinel,
 			"postgres": patroni,
 			"store":    stores,
+			"restore":  s.restores,
+			"runbook":  s.runbooks,
 		},
 	}
 }
@@ -113,7 +124,7 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier.Rates, samples drills.Samples, run string) []drills.Observer {
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
-		m, newEndWatch(s.faultEnds),
+		m, newEndWatch(s.faultEnds), s.restores, s.runbooks,
 		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,6 +54,23 @@ func (c Control) Abort(run, reason, who string) (Info, error) {
 		return i, drills.Errorf(drills.Input, "`simulacro restore` cleans up after a crashed run", "run %s is %s, there is nothing to abort", i.ID, i.State)
 	}
 	return i, WriteFile(i.Dir, abortFile, order(reason, who))
+}
+
+// Confirm says that a person has done an item of a runbook (the first is 0) of a live run.
+func (c Control) Confirm(i Info, step string, item int, who string) error {
+	if i.State != Live {
+		return drills.Errorf(drills.Input, "", "run %s is %s, there is nothing to confirm", i.ID, i.State)
+	}
+	return WriteFile(i.Dir, confirmFile(step, item), order("confirmed", who))
+}
+
+func confirmFile(step string, item int) string {
+	return fmt.Sprintf("control/confirm-%s-%d", step, item)
+}
+
+// Confirmed reads the confirmation of an item of a runbook of the run in dir.
+func Confirmed(dir, step string, item int) (Order, bool) {
+	return read(filepath.Join(dir, confirmFile(step, item)))
 }
 
 // Halt stops every live run under the root and lets none start until Resume.

@@ -57,6 +57,7 @@ type stepFile struct {
 	Duration drills.Duration `yaml:"duration"`
 	With     *yaml.Node      `yaml:"with"`
 	Seed     int64           `yaml:"seed"`
+	Below    bool            `yaml:"below-keep-healthy"`
 }
 
 // drillReader checks one drill against the faults there are and, when it has one, a system.

@@ -70,6 +70,9 @@ func (r *drillReader) expect() {
 	if e.Contract != nil {
 		r.contract(e.Contract)
 	}
+	if e.Restore != nil {
+		r.restore(e.Restore)
+	}
 	if e.SLOs != nil {
 		r.sloExpect(e.SLOs)
 	}

@@ -24,7 +24,7 @@ func (r *drillReader) method(steps []stepFile) {
 	seen := map[string]bool{}
 	for i, f := range steps {
 		path := fmt.Sprintf("method[%d]", i)
-		s := drills.Step{ID: f.ID, At: f.At, Fault: f.Fault, Target: f.Target, Duration: f.Duration, Seed: f.Seed}
+		s := drills.Step{ID: f.ID, At: f.At, Fault: f.Fault, Target: f.Target, Duration: f.Duration, Seed: f.Seed, Below: f.Below}
 		if s.ID == "" {
 			s.ID = fmt.Sprintf("step-%d", i+1)
 		}

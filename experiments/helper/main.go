@@ -23,6 +23,7 @@ const (
 	KindSignal    = "signal"
 	KindCrashLoop = "crash-loop"
 	KindNofile    = "nofile"
+	KindSandbox   = "sandbox"
 )
 
 // Failure is the data of an "error" frame.
@@ -61,6 +62,8 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s ExchangeSpec) error { return spoilExchanges(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
+	case KindSandbox:
+		return decoded(raw, func(s SandboxSpec) error { return sandbox(ctx, p, s) })
 	case KindKill:
 		return decoded(raw, func(s KillSpec) error { return kill(p, s) })
 	case KindStrain:

@@ -126,6 +126,16 @@ func storeRules() []rule {
 
 func platformRules() []rule {
 	return []rule{
+		{ // beyond the tables: a backup that stopped is noticed when it is needed, or here
+			Name: "BackupTooOld", Expr: `time() - backup_last_success_timestamp_seconds{job="backup"} > 7200`, Metrics: []string{"backup_last_success_timestamp_seconds"},
+			Blueprint: 5 * time.Minute, Fast: 5 * time.Second, Severity: warning, Component: "database", Channel: slack,
+			Summary: "The newest {{ $labels.kind }} backup is older than two hours",
+		},
+		{
+			Name: "BackupWALStopped", Expr: `backup_wal_receiver_up{job="backup"} == 0`, Metrics: []string{"backup_wal_receiver_up"},
+			Blueprint: 5 * time.Minute, Fast: sustained, Severity: warning, Component: "database", Channel: slack,
+			Summary: "No WAL is archived: what is written from now on cannot be restored",
+		},
 		{
 			Name: "HighProxyLatency", Expr: `histogram_quantile(0.95, sum by (le) (rate(caddy_http_response_duration_seconds_bucket{job="caddy"}[$window]))) > 0.1`,
 			Metrics: []string{"caddy_http_response_duration_seconds_bucket"}, Blueprint: 5 * time.Minute, Fast: sustained,

@@ -72,6 +72,7 @@ func jobs() []scrapeConfig {
 		job("alertmanager", "alertmanager", "alerting", "alertmanager:9093"),
 		job("caddy", "caddy", "proxy", "caddy:2019"),
 		job("haproxy", "haproxy", "database", "haproxy:8404"),
+		job("backup", "backup", "database", "backup:9188"),
 	}
 }
 

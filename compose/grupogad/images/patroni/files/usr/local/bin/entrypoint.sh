@@ -42,7 +42,7 @@ bootstrap:
         wal_sender_timeout: 5s
         wal_retrieve_retry_interval: 500ms
         track_activity_query_size: 1024
-  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums, no-sync]
+  initdb: [{encoding: UTF8}, {locale: C.UTF-8}, data-checksums, no-sync, {wal-segsize: "1"}] # small, so that the archive shows whole segments soon
   post_bootstrap: /usr/local/bin/post_bootstrap.sh
 postgresql:
   listen: 0.0.0.0:5432
