@@ -43,11 +43,7 @@ func MakePlan(d *Drill, sys *System, t Topology, run string) (Plan, []error) {
 
 // PlanStep resolves one step against a topology and gives its changes their ids.
 func PlanStep(s Step, sys *System, t Topology, run string) (PlannedStep, error) {
-	keep := sys.Components[s.Target.Component].KeepHealthy
-	if s.Below {
-		keep = 0
-	}
-	targets, err := t.Select(s.Target, s.Seed, keep)
+	targets, err := t.Select(s.Target, s.Seed, 0)
 	if err != nil {
 		return PlannedStep{}, err
 	}
@@ -58,12 +54,21 @@ func PlanStep(s Step, sys *System, t Topology, run string) (PlannedStep, error) 
 	if len(changes) == 0 {
 		return PlannedStep{}, Errorf(Blocked, "", "fault %s planned no change: it would prove nothing", s.Fault)
 	}
+	if !onlyLoad(changes) && !s.Below { // work that is put on a member takes it away from nobody
+		if err := t.keeps(s.Target.Component, targets, sys.Components[s.Target.Component].KeepHealthy); err != nil {
+			return PlannedStep{}, err
+		}
+	}
 	for i := range changes {
 		if err := complete(&changes[i], s, i, sys, t); err != nil {
 			return PlannedStep{}, err
 		}
 	}
 	return PlannedStep{Step: s, Targets: targets, Changes: changes}, nil
+}
+
+func onlyLoad(changes []Change) bool {
+	return !slices.ContainsFunc(changes, func(c Change) bool { return c.Do.Prefix() != "load" })
 }
 
 func complete(c *Change, s Step, i int, sys *System, t Topology) error {

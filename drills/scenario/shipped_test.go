@@ -29,6 +29,7 @@ func shippedKinds() drills.Kinds {
 		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
 		"connection-exhaustion": "required", "postgres-drop-index": "required", "postgres-lock-storm": "required", "postgres-long-transaction": "required",
 		"postgres-replay-pause": "required", "redis-client-kill": "none", "redis-maxmemory": "required", "redis-persistence": "required",
+		"saturate-http": "required", "saturate-redis": "required", "saturate-postgres": "required", "user-mix": "required",
 	} {
 		out[name] = anyKind(name, duration)
 	}

@@ -41,6 +41,7 @@ func WebSocketMain(ctx context.Context, in io.Reader, out io.Writer) error {
 		_ = pipe.Send("error", trouble{err.Error()})
 		return err
 	}
+	lean(a)
 	g, err := newGenerator(ctx, a, spawnSelf)
 	if err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})

@@ -204,6 +204,9 @@ func refusalsAreTheTargets(t *testing.T, engine string) {
 		t.Errorf("%d connected of 100 whose every second handshake is refused and 100 whose target is gone", r.Connected)
 	}
 	waitFor(t, "the refused half to try again", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.conns) == 100 })
+	for p := (drills.LoadPoint{}); p.Open < 100; { // until the generator knows it too
+		g.until("second", &p)
+	}
 	m := g.stop()
 	count := map[string]int{}
 	for _, c := range m.DialErrors {

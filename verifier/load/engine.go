@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 )
 
@@ -34,6 +35,17 @@ const (
 func backoff(n int) time.Duration {
 	most := min(backoffFirst<<min(n, 10), backoffMost)
 	return rand.N(most) + time.Millisecond
+}
+
+// leanGC is the collector's target in a process that holds raw connections: what they need has no pointers, so that a collection
+// costs next to nothing, and garbage between two would be most of the memory.
+const leanGC = 25
+
+// lean is for the beginning of a process. A goroutine each is another matter: their stacks make collections dear.
+func lean(a Args) {
+	if _, raw := engineFor(a).(*loops); raw {
+		debug.SetGCPercent(leanGC)
+	}
 }
 
 // pause waits until t, or returns false when ctx ended first.

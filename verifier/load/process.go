@@ -37,6 +37,7 @@ func ShareMain(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	raiseFiles()
+	lean(s.Args)
 	secure, err := s.Args.TLS.Config()
 	if err != nil {
 		return err

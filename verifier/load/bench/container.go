@@ -24,7 +24,7 @@ type container struct {
 
 const (
 	serverLife  = 10 * time.Minute
-	serverStart = 60 * time.Second
+	serverStart = 2 * time.Minute
 	// serverEnd also bounds what is undone after an interrupt.
 	serverEnd = 20 * time.Second
 )

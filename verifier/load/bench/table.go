@@ -89,6 +89,7 @@ func document(m host, tables []table, short bool, only string) string {
 		fmt.Fprintf(&b, "- Only the goals %s\n", only)
 	}
 	b.WriteString("- CPU is user and system time of the generator's process as the kernel accounts it; generators and servers run in processes of their own\n")
+	b.WriteString("- How exact the probes and canaries are is another question: `simulacro calibrate` and `simulacro calibrate losses` measure that on this machine, and every report has the figures (docs/MEASURING.md)\n")
 	b.WriteString("\n| goal | result |\n|---|---|\n")
 	for _, t := range tables {
 		v := t.verdict
