@@ -102,7 +102,7 @@ func TestDeliveryFindings(t *testing.T) {
 func TestDeliveryBounds(t *testing.T) {
 	t.Parallel()
 	n := func(i int) *int { return &i }
-	c := drills.CanaryMeasured{Name: "c", Kind: drills.PubSub, Sent: 9, Acked: 9, Lost: 4, Duplicated: 3, Reordered: 2}
+	c := drills.CanaryMeasured{Name: "c", Kind: drills.PubSub, Sent: 9, Acked: 9, Lost: 4, Duplicated: 3, Reordered: 2, ReadBack: drills.At(time.Unix(9, 0))}
 	sys := &drills.System{
 		Canaries:   map[string]drills.CanarySpec{"c": {Kind: drills.PubSub}},
 		Components: map[string]drills.Component{"ws": {Name: "ws", Canaries: []string{"c"}}},
@@ -129,6 +129,9 @@ func TestDeliveryBounds(t *testing.T) {
 		}
 		if j := seen["loss:c"]; j.Verdict != x.verdict || j.Cause != x.cause || !strings.Contains(j.Title, "reach every client") {
 			t.Errorf("%+v: %+v", x.bound, j)
+		}
+		if t7 := rec.Times.T7; t7 != nil && t7.Source == "canary c" {
+			t.Error("data that is stored nowhere was taken for reconciled")
 		}
 		if j := seen["rpo"]; j.Verdict != drills.NotMeasured {
 			t.Errorf("a recovery point where nothing is stored: %+v", j)

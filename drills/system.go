@@ -2,6 +2,7 @@ package drills
 
 import (
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -44,10 +45,37 @@ type Identity struct {
 	Min    float64 `json:"min" yaml:"min"`
 }
 
-// From is where a probe or canary runs: {network: NAME} or {host: true}.
+// From is where a probe or canary runs: {network: NAME} or {host: true}. A file may list several for a probe, which becomes as
+// many probes when it is read (see Vantage): each is measured and reported by itself, and recovery takes all of them.
 type From struct {
 	Network string `json:"network,omitempty" yaml:"network"`
 	Host    bool   `json:"host,omitempty" yaml:"host"`
+}
+
+// Vantage is the name of a probe's series from one of several places: NAME@NETWORK or NAME@host.
+func Vantage(probe string, f From) string {
+	if f.Host {
+		return probe + "@host"
+	}
+	return probe + "@" + f.Network
+}
+
+// Series are the probes that a name stands for: itself, or one per place where the file lists several.
+func (s *System) Series(name string) []string {
+	if _, ok := s.Probes[name]; ok {
+		return []string{name}
+	}
+	var out []string
+	for p := range s.Probes {
+		if strings.HasPrefix(p, name+"@") {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return []string{name}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // TLS is how a client checks its server and shows itself. Paths are read by the orchestrator and handed over.

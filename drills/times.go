@@ -189,7 +189,7 @@ func (f *folder) outagesAfter(t6 *Stamp) []span {
 func (f *folder) t7(t6 *Stamp) *Stamp {
 	var best *Stamp
 	for _, c := range f.rec.Canaries {
-		if c.ReadBack.IsZero() || c.Error != "" {
+		if c.ReadBack.IsZero() || c.Error != "" || !c.IsStored() {
 			continue
 		}
 		if best == nil || c.ReadBack.To.After(best.To) {

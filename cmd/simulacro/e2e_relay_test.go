@@ -196,28 +196,34 @@ func TestLostWritesAreCountedExactly(t *testing.T) {
 // relaySystem is the reference system with its pinned canary going through the relay, from the host, and not purged.
 func relaySystem(t *testing.T, addr string) string {
 	t.Helper()
-	b, err := os.ReadFile(refSystem)
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := filepath.Abs(filepath.Dir(refSystem))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.ReplaceAll(string(b), "${file:.state/", "${file:"+state+"/.state/")
-	begin := strings.Index(text, "  redis-pinned:")
-	next := regexp.MustCompile(`(?m)^  [a-z][a-z-]*:`).FindAllStringIndex(text[begin:], 2)
-	end := begin + next[1][0]
-	text = text[:begin] + `  redis-pinned:
+	return systemWith(t, "redis-pinned", `
     kind: redis
     from: {host: true}
-    address: "` + addr + `"
+    address: "`+addr+`"
     password: *redis-password
     connection: pinned
     timeout: 5s # an answer that is late on a busy machine is still an answer, to both
     keys: "simulacro:{run}:pinned:*"
     purge: false
-` + text[end:]
+`)
+}
+
+// systemWith is the reference system with one probe or canary, that is not the last of its kind, declared anew.
+func systemWith(t *testing.T, name, declared string) string {
+	t.Helper()
+	b, err := os.ReadFile(refSystem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	begin := strings.Index(text, "  "+name+":")
+	next := regexp.MustCompile(`(?m)^  [a-z][a-z0-9-]*:`).FindAllStringIndex(text[begin:], 2)
+	text = text[:begin] + "  " + name + ":" + declared + text[begin+next[1][0]:]
+	state, err := filepath.Abs(filepath.Dir(refSystem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = strings.ReplaceAll(text, "${file:.state/", "${file:"+state+"/.state/")
 	path := filepath.Join(t.TempDir(), "system.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

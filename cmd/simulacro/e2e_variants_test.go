@@ -31,8 +31,10 @@ func TestDrillTellsSoundFromBroken(t *testing.T) {
 		{"sentinel takes ten minutes to notice", "e2e-redis-kill", slowSentinel, drills.Fail, "rta", "Users were without service for longer than 20s", 1, true},
 		{"subscriber never resubscribes", "e2e-redis-kill", noResubscribe, drills.Fail, "ws-delivery", "ws-delivery never recovered", 1, false},
 		{"alert on a metric that does not exist", "e2e-redis-kill", missingMetric, drills.Fail, "detection", "Alert RedisDown did not fire within 15s of the fault: the outage would have gone unnoticed", 1, false},
-		{"throttled probe", "e2e-redis-kill", throttle, drills.Invalid, "probe-throttled", `Probe (api-tasks|ws-delivery) was throttled by its target \(429\): that is our rate, not an outage`, 3, false},
+		{"target that allows too little", "e2e-redis-kill", throttle, drills.BlockedRun, "blocked", `.*probe rate: api-[12]:8000: .*`, 3, false},
 		{"sentinel quorum lost", "e2e-redis-kill", noQuorum, drills.BlockedRun, "blocked", `.*redis quorum: lost.*`, 3, false},
+		{"sound fan-out", "e2e-ws-fan-out", nil, drills.Pass, "", sound, 0, true},
+		{"instances that hear themselves", "e2e-ws-fan-out", ownEcho, drills.Fail, "duplicated", `\d+ messages were there more than once`, 1, true},
 		{"sound postgis", "e2e-pg-kill", nil, drills.Pass, "", sound, 0, true},
 		{"sound redis, short kill", "e2e-redis-short-kill", nil, drills.Pass, "", sound, 0, true},
 		{"only our undo brings it back", "e2e-redis-short-kill", slowSentinel, drills.Fail, "recovered-by-undo", "The service came back only after our own undo: the system did not recover by itself", 1, true},
@@ -88,12 +90,18 @@ func noResubscribe(t *testing.T) {
 	apiDefects(t, "subscriber-never-resubscribes")
 }
 
+func ownEcho(t *testing.T) {
+	t.Cleanup(func() { apiDefects(t) })
+	apiDefects(t, "own-echo-delivered")
+}
+
 func missingMetric(t *testing.T) {
 	t.Cleanup(func() { sh(t, refStack, "rules", "--set", "fast") })
 	sh(t, refStack, "rules", "--set", "fast", "--defect", "missing-metric:RedisDown")
 }
 
-// throttle needs the drill's own probe to be limited: the WebSocket probe publishes 20 times a second.
+// throttle limits the drill's own probes, which together ask some forty times a second: what is learned of the limit before the
+// fault leaves too little to measure with.
 func throttle(t *testing.T) {
 	t.Cleanup(func() { apiDefects(t) })
 	apiDefects(t, "rate-limit-100")

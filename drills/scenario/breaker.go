@@ -22,7 +22,7 @@ func (d *document) breakers(path string, c *drills.Component, s *drills.System) 
 			d.add(p, "nothing says how this breaker is seen", "metrics: {from: …, urls: […], state: NAME}, traffic: {probe: NAME} or both")
 		}
 		if b.Traffic != nil && d.required(p+".traffic.probe", b.Traffic.Probe != "", "a probe of one instance that calls the dependency") {
-			d.known(p+".traffic.probe", "probe", b.Traffic.Probe, keys(s.Probes))
+			d.oneProbe(p+".traffic.probe", b.Traffic.Probe, s)
 		}
 		if b.Metrics != nil {
 			d.breakerMetrics(p+".metrics", b.Metrics)
@@ -31,6 +31,7 @@ func (d *document) breakers(path string, c *drills.Component, s *drills.System) 
 }
 
 func (d *document) breakerMetrics(path string, m *drills.BreakerMetrics) {
+	d.onePlace(path, "metrics are read from one place")
 	d.from(path, m.From, false)
 	fill(&m.Every, 100*time.Millisecond)
 	fill(&m.Timeout, time.Second)

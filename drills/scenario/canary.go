@@ -29,6 +29,7 @@ var tablePattern = regexp.MustCompile(`^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$`)
 func (d *document) canary(name string, c *drills.CanarySpec, s *drills.System) {
 	path := join("canaries", name)
 	d.name(path, name)
+	d.onePlace(path, "a canary writes from one place")
 	d.from(path, c.From, false)
 	if c.Kind == "http" { // an API is slower than a store, and may be rate limited
 		fill(&c.Every, time.Second)

@@ -32,6 +32,11 @@ func (d *document) decode(n *yaml.Node, path string, v reflect.Value) {
 			v.Set(reflect.ValueOf(drills.Losses{one}))
 			return
 		}
+	case drills.From:
+		if n.Kind == yaml.SequenceNode {
+			d.vantages(n, path, v)
+			return
+		}
 	case drills.Requirement:
 		d.requirement(n, path, v)
 		return

@@ -30,7 +30,8 @@ type document struct {
 	spoilt   map[string]bool // paths that have a problem already: one each is enough
 	targets  []placedTarget
 	logins   []placedLogin
-	budget   int // nodes that may still be visited; aliases can multiply them
+	places   map[string][]drills.From // lists of places, by the path of their `from:`
+	budget   int                      // nodes that may still be visited; aliases can multiply them
 }
 
 // placedTarget is a target found anywhere in a drill, to be checked once everything has been read.
@@ -62,7 +63,7 @@ func readFile(path string) ([]byte, error) {
 
 // parse reads the bytes as one YAML mapping. What is wrong with the syntax is the only problem then.
 func parse(file string, b []byte) (*document, error) {
-	d := &document{file: file, marks: map[string]mark{}, spoilt: map[string]bool{}, budget: 20_000}
+	d := &document{file: file, marks: map[string]mark{}, spoilt: map[string]bool{}, places: map[string][]drills.From{}, budget: 20_000}
 	var n yaml.Node
 	if err := yaml.Load(b, &n); err != nil {
 		return nil, Errors{syntaxProblem(file, err)}

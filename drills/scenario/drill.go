@@ -157,10 +157,23 @@ func (r *drillReader) knownComponent(path, name string) bool {
 	return ok
 }
 
+// knownProbe checks the name of one series of a probe.
 func (r *drillReader) knownProbe(path, name string) {
 	if r.sys != nil {
+		r.oneProbe(path, name, r.sys)
+	}
+}
+
+// knownProbes checks a name that stands for all series of a probe, and returns them.
+func (r *drillReader) knownProbes(path, name string) []string {
+	if r.sys == nil {
+		return []string{name}
+	}
+	all := r.sys.Series(name)
+	if len(all) == 1 {
 		r.known(path, "probe", name, keys(r.sys.Probes))
 	}
+	return all
 }
 
 // placedTargets checks every target of the drill, those among the parameters of faults too.
@@ -200,8 +213,14 @@ func (r *drillReader) steadyState() {
 	s := &r.drill.SteadyState
 	fill(&s.For, 10*time.Second)
 	r.between("steady-state.for", s.For, time.Second, time.Hour)
-	for name := range s.Probes {
-		r.knownProbe(join("steady-state.probes", name), name)
+	given := s.Probes
+	if len(given) > 0 {
+		s.Probes = map[string]drills.Share{}
+	}
+	for name, share := range given {
+		for _, series := range r.knownProbes(join("steady-state.probes", name), name) {
+			s.Probes[series] = max(s.Probes[series], share)
+		}
 	}
 	r.known("steady-state.slos", "value", s.SLOs, []string{"met"})
 	if len(s.Probes) > 0 || r.sys == nil {
@@ -232,11 +251,14 @@ func (r *drillReader) recovery() {
 			r.add("recovery.probes", "nothing says when "+c.Name+" has recovered", "declare its recovered-means in the system file, or name probes here")
 		}
 	}
-	for i, name := range x.Probes {
-		if r.has("recovery.probes") {
-			r.knownProbe("recovery.probes["+itoa(i)+"]", name)
-		}
+	if !r.has("recovery.probes") {
+		return
 	}
+	var all []string
+	for i, name := range x.Probes {
+		all = append(all, r.knownProbes("recovery.probes["+itoa(i)+"]", name)...)
+	}
+	x.Probes = all
 }
 
 func (d *document) while(path string, w drills.While) {

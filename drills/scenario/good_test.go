@@ -40,6 +40,11 @@ func TestSystemDefaults(t *testing.T) {
 		{"api canary methods", s.Canaries["orders"].Write.Method + s.Canaries["orders"].Remove.Method, "POSTDELETE"},
 		{"api canary page", s.Canaries["orders"].List.Limit, 100},
 		{"fan-out canary", []any{s.Canaries["news"].Every, s.Canaries["news"].Timeout, s.Canaries["news"].Clients}, []any{ms(100), ms(2000), 2}},
+		{"a probe from several places", s.Series("door"), []string{"door@host", "door@office", "door@shop"}},
+		{"each from its own", []drills.From{s.Probes["door@host"].From, s.Probes["door@office"].From}, []drills.From{{Host: true}, {Network: "office"}}},
+		{"each as declared", s.Probes["door@office"].Address, "proxy:8443"},
+		{"a list of one place", s.Probes["gate"].From, drills.From{Host: true}},
+		{"recovered means all of them", s.Components["web"].RecoveredMeans, []string{"page", "door@host", "door@office", "door@shop"}},
 		{"component name", s.Components["store"].Name, "store"},
 		{"sentinel data port", s.Components["store"].Roles.Port, 6379},
 		{"patroni ports", [2]int{s.Components["ledger"].Roles.Port, s.Components["ledger"].Roles.RESTPort}, [2]int{5432, 8008}},
@@ -58,6 +63,32 @@ func TestSystemDefaults(t *testing.T) {
 	}
 	if sum := sha256.Sum256(b); s.Digest != hex.EncodeToString(sum[:]) {
 		t.Errorf("digest %s", s.Digest)
+	}
+}
+
+// A drill that names a probe means all its places where every one counts, and has to name one where one is judged.
+func TestDrillWithVantages(t *testing.T) {
+	const drill = `version: 1
+drill: d
+title: t
+hypothesis: h
+component: web
+environments: [staging]
+steady-state: {probes: {door: ">= 90%", "door@host": ">= 99%"}}
+method: [{id: kill, fault: pause, target: {component: store, role: primary}, duration: 15s}]
+recovery: {while: any, probes: [door]}
+expect: {during: [{title: x, probe: "door@shop", window: [T0, T8], success: ">= 99%"}]}
+stop-conditions: [{probe: {name: "door@office", bad: 10m}}]
+`
+	d, err := parseDrill("d.yaml", []byte(drill), fakeKinds(), goodSystem(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"door@host", "door@office", "door@shop"}, d.Recovery.Probes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]drills.Share{"door@host": 0.99, "door@office": 0.9, "door@shop": 0.9}, d.SteadyState.Probes); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -27,7 +27,7 @@ func probeFields() map[string][]string {
 func (d *document) probe(name string, p *drills.ProbeSpec, s *drills.System) {
 	path := join("probes", name)
 	d.name(path, name)
-	d.from(path, p.From, p.Kind == "command")
+	d.everyVantage(path, *p)
 	fill(&p.Every, 50*time.Millisecond)
 	fill(&p.Timeout, 250*time.Millisecond)
 	d.between(path+".every", p.Every, time.Millisecond, time.Minute)
@@ -99,7 +99,10 @@ func allOf(m map[string][]string) map[string]bool {
 
 // from checks where something runs: in a network or on the host, exactly one.
 func (d *document) from(path string, f drills.From, hostOnly bool) {
-	path += ".from"
+	d.fromAt(path+".from", f, hostOnly)
+}
+
+func (d *document) fromAt(path string, f drills.From, hostOnly bool) {
 	switch {
 	case f.Network == "" && !f.Host:
 		d.required(path, false, "{network: NAME} or {host: true}")

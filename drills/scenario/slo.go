@@ -49,8 +49,10 @@ func (d *document) slo(path string, o drills.SLO, s *drills.System) {
 	case ways != 1:
 		d.add(path, "exactly one of probe, promql and not-measured is needed", "not-measured says why nothing here can measure it")
 	case o.Probe != "":
-		d.known(path+".probe", "probe", o.Probe, keys(s.Probes))
-		d.known(path+".over", "probe", o.Over, keys(s.Probes))
+		d.oneProbe(path+".probe", o.Probe, s)
+		if o.Over != "" {
+			d.oneProbe(path+".over", o.Over, s)
+		}
 		d.unused(path, "this is for promql", "max", "min")
 		if o.Success == 0 && o.P95 == 0 && o.P99 == 0 {
 			d.add(path, "no bound is given", "success, p95 or p99")

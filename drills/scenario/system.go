@@ -55,6 +55,7 @@ func (d *document) system(s *drills.System) {
 			d.probe(name, &p, s)
 			s.Probes[name] = p
 		}
+		d.spread(s)
 	}
 	for name, c := range s.Canaries {
 		d.canary(name, &c, s)
@@ -115,7 +116,8 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 	d.roleSource(path+".roles", c.Roles, s.File)
 	d.control(path+".control", c, s.File)
 	d.names(path+".used-by", "component", c.UsedBy, keys(s.Components))
-	d.names(path+".recovered-means", "probe", c.RecoveredMeans, keys(s.Probes))
+	d.names(path+".recovered-means", "probe", c.RecoveredMeans, append(keys(s.Probes), d.spreadOut()...))
+	c.RecoveredMeans = spreadNames(s, c.RecoveredMeans)
 	d.names(path+".canaries", "canary", c.Canaries, keys(s.Canaries))
 	d.objectives(path+".objectives", c.Objectives)
 	d.seenBy(path+".seen-by", c.SeenBy, s)
