@@ -19,6 +19,8 @@ const (
 	answerLimit = 30 * time.Second
 	// readyEvery is how often the instance is asked whether it serves: the resolution of the replay's end.
 	readyEvery = 200 * time.Millisecond
+	// walCheck is the check that no segment of the WAL archive is missing.
+	walCheck = "WAL archive"
 	// noSuchTable is in the answer about a table that was made after the restored state.
 	noSuchTable = "SQLSTATE 42P01"
 	// startingUp is in the answer of a PostgreSQL server that replays and lets nobody in yet, and silence is how long there may be
@@ -83,6 +85,9 @@ func (r *restore) run(ctx context.Context) drills.RestoreMeasured {
 	case err == nil:
 	case errors.As(err, &f):
 		r.m.Cause, r.m.Why = f.cause, f.why
+		if i := slices.IndexFunc(r.m.Checks, func(c drills.RestoredCheck) bool { return c.Name == walCheck && !c.OK }); i >= 0 {
+			r.m.Cause, r.m.Why = "wal-hole", "The backup cannot be restored beyond a hole: "+r.m.Checks[i].Why+". "+f.why
+		}
 	case errors.Is(err, errLimit):
 		r.m.Cause, r.m.Why = "restore-late", fmt.Sprintf("The restore was given up after %s, in its phase %s", r.Limit, r.m.Phases[len(r.m.Phases)-1].Name)
 	case ctx.Err() != nil:
@@ -113,7 +118,7 @@ func (r *restore) fetch(ctx context.Context) error {
 	a, err := r.box.ask(ctx, helper.Task{WAL: r.WAL})
 	if err == nil {
 		r.m.Checks = append(r.m.Checks, drills.RestoredCheck{
-			Name: "WAL archive", Want: "no segment is missing", Got: a.Text + a.Failed, OK: a.Failed == "", Why: a.Failed, Took: drills.Duration(time.Since(begin)),
+			Name: walCheck, Want: "no segment is missing", Got: a.Text + a.Failed, OK: a.Failed == "", Why: a.Failed, Took: drills.Duration(time.Since(begin)),
 		})
 	}
 	return err

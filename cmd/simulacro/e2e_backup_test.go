@@ -31,7 +31,7 @@ func TestBackupDrills(t *testing.T) {
 		{"a dump that failed and was told as done", "backup-dump", badDump("empty-dump"), "backup-empty", "The backup cannot be restored: the newest backup is empty or cut short: .* has 20 bytes.*its checksum is right all the same"},
 		{"a dump without indexes", "backup-dump", badDump("no-index"), "restore-check:gist-indexes", `The restored instance is not the one that was backed up: GIST indexes: it answers "none".*`},
 		{"a dump without the extension", "backup-dump", badDump("no-extension"), "restore-failed", "The restore procedure failed: .*"},
-		{"a hole in the WAL archive", "backup-restore", walHole, "restore-check:wal-archive", "The restored instance is not the one that was backed up: WAL archive: the WAL archive has a hole.*"},
+		{"a hole in the WAL archive", "backup-restore", walHole, "wal-hole", "The backup cannot be restored beyond a hole: the WAL archive has a hole.*"},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			whole(t)

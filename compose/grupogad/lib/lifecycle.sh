@@ -99,7 +99,7 @@ sweep() {
   local ids kind
   mapfile -t ids < <(containers -a)
   ((${#ids[@]} == 0)) || docker rm -fv "${ids[@]}" >/dev/null
-  for kind in network volume; do remove_all "$kind"; done
+  for kind in volume network; do remove_all "$kind"; done # data first: a network that stays must not leave the next start old passwords
 }
 
 # remove_all waits: the engine lets go of the endpoints of dead containers some seconds late.

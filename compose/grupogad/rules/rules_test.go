@@ -14,7 +14,7 @@ import (
 
 func TestCatalogueIsComplete(t *testing.T) {
 	want := []string{
-		"APIDown", "CriticalLatencyP99", "HighErrorRate", "HighLatencyP95", "HighProxyLatency",
+		"APIDown", "BackupTooOld", "BackupWALStopped", "CriticalLatencyP99", "HighErrorRate", "HighLatencyP95", "HighProxyLatency",
 		"HighWebSocketBroadcastErrors", "HighWebSocketLatency", "PostgreSQLDown", "PostgreSQLReplicationBroken", "ProxyDown",
 		"RedisDown", "RedisHighEvictionRate", "RedisMemoryHigh", "RedisPrimaryMissing", "RedisReplicationBroken", "SlowQueries", "TargetDown",
 	}
