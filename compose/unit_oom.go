@@ -26,7 +26,7 @@ func (m *more) oomDeed(op drills.Op) deed {
 		check: func(ctx context.Context) (any, bool) {
 			c, err := m.e.api.ContainerInspect(ctx, op.Target)
 			killed := err == nil && c.State != nil && (c.State.OOMKilled || !c.State.Running)
-			return map[string]bool{"main_process": killed, "our_helper": ours}, killed || !ours
+			return map[string]bool{"main_process_ended": killed, "our_helper_too": ours}, killed || !ours
 		},
 	}
 }

@@ -241,3 +241,12 @@ func TestDiskFillerGivesBack(t *testing.T) {
 		t.Errorf("a file system that is too large: %v", err)
 	}
 }
+
+// TestARuntimeIsNotCrashed: seen with runc, whose process killed in the middle of a start left the container down for good.
+func TestARuntimeIsNotCrashed(t *testing.T) {
+	for name, want := range map[string]bool{"runc:[2:INIT]": true, "runc:[1:CHILD]": true, "crun": true, "redis-server": false} {
+		if got := (Process{Name: name}).starting(); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
