@@ -73,7 +73,7 @@ func (u *units) moreDeed(op drills.Op, a UnitArgs, s unitState) (deed, error) {
 	case VerbRoll:
 		return deed{event: events.ActionDie, act: func(ctx context.Context) error { return u.more.roll(ctx, op.Target, a) }}, nil
 	case VerbRecreate:
-		return u.more.recreateDeed(op, a, s)
+		return u.more.recreateDeed(op, a, s), nil
 	case VerbOOM:
 		return u.more.oomDeed(op), nil
 	}

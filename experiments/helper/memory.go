@@ -124,10 +124,7 @@ func (h *hoarder) work(ctx context.Context) error {
 
 // step moves by one chunk and says whether another step may follow at once.
 func (h *hoarder) step() (bool, error) {
-	missing, err := h.missing()
-	switch {
-	case err != nil:
-		return false, nil // the next look tells
+	switch missing := h.missing(); {
 	case missing >= memoryChunk:
 		return !h.spec.Beyond, h.take() // beyond the limit the pace leaves the kernel time to act
 	case missing < -memoryChunk:
@@ -136,16 +133,20 @@ func (h *hoarder) step() (bool, error) {
 	return false, nil
 }
 
-// missing is how many bytes are to be taken; below zero: to be given back.
-func (h *hoarder) missing() (int64, error) {
+// missing is how many bytes are to be taken; below zero: to be given back. A look that fails changes nothing; the next one
+// tells.
+func (h *hoarder) missing() int64 {
 	switch {
 	case h.spec.Beyond:
-		return memoryChunk, nil
+		return memoryChunk
 	case h.spec.Size > 0:
-		return h.spec.Size - h.held() + memoryChunk - 1, nil
+		return h.spec.Size - h.held() + memoryChunk - 1
 	}
 	set, _, err := h.group.memory()
-	return h.level() - set, err
+	if err != nil {
+		return 0
+	}
+	return h.level() - set
 }
 
 // take maps a chunk and writes to each of its pages, so that it is really there.
