@@ -27,6 +27,7 @@ func shippedKinds() drills.Kinds {
 	out := drills.Kinds{}
 	for name, duration := range map[string]string{
 		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
+		"cpu-stress": "required", "memory-stress": "required", "memory-limit": "required", "file-descriptors": "required", "restart-loop": "required", "rolling-restart": "none",
 	} {
 		out[name] = anyKind(name, duration)
 	}
