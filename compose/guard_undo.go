@@ -34,7 +34,9 @@ func notOurs(c drills.Change) string {
 		return "the change has no undo"
 	case c.Undo.Prefix() == "unit":
 		return ""
-	case c.Do.Prefix() == "net", c.Do.Prefix() == "load", c.Do.Prefix() == "resource":
+	case c.Do.Prefix() == "resource":
+		return "undoes itself: its process ends with its stream, its lease or its target"
+	case c.Do.Prefix() == "net", c.Do.Prefix() == "load":
 		return "undoes itself when its process ends; the guard removed the process"
 	}
 	return fmt.Sprintf("the guard cannot do %s: run `simulacro restore`", c.Undo.Verb)
