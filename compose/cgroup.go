@@ -17,9 +17,8 @@ const (
 	targetRoot = "/proc/1/root"
 	// engineParent is where the engine puts control groups unless it is told otherwise. The helper checks where it is.
 	engineParent = "/docker"
-	// adjFirst makes a process the first that the kernel ends when memory is short, adjNever the last.
+	// adjFirst makes a process the first that the kernel ends when memory is short.
 	adjFirst = 1000
-	adjNever = -1000
 )
 
 // canNest tells whether a container of ours may be put below a target's control group: in version 1, where the engine

@@ -36,7 +36,9 @@ func notOurs(c drills.Change) string {
 		return "the change has no undo"
 	case c.Undo.Prefix() == "unit", c.Undo.Verb == drills.VerbUnexec && !strings.Contains(string(c.Undo.Args), "${"):
 		return ""
-	case slices.Contains([]string{"net", "load", "resource", "restore", "runbook"}, c.Do.Prefix()):
+	case c.Do.Prefix() == "resource":
+		return "undoes itself: its process ends with its stream, its lease or its target"
+	case slices.Contains([]string{"net", "load", "restore", "runbook"}, c.Do.Prefix()):
 		return "undoes itself when its process ends; the guard removed the process"
 	case c.Do.Prefix() == "store":
 		return "the guard ended its process, which undoes it as it ends; `simulacro restore` looks, and undoes what is left"

@@ -59,7 +59,6 @@ func (e *Engine) hostConfig(ctx context.Context, p drills.Place) (*container.Hos
 		h.CapAdd = []string{"KILL"}
 	case drills.PlaceLimits:
 		h.NetworkMode, h.PidMode, h.UsernsMode = "none", "host", "host"
-		h.CapAdd = []string{"SYS_RESOURCE"}
 	case drills.PlaceCgroup:
 		if err := e.cgroupPlace(ctx, h, p.Target); err != nil {
 			return nil, "", err
@@ -99,6 +98,8 @@ func userOf(p drills.Place, socket string) string {
 			}
 		}
 		return root
+	case p.Kind == drills.PlaceLimits && p.User != "":
+		return p.User
 	case p.Kind == drills.PlaceNetwork && !p.Realtime:
 		return nobody
 	}

@@ -14,10 +14,10 @@ import (
 )
 
 // ask starts a helper in the host's PID namespace, has it do one thing, and decodes its answer.
-func (m *more) ask(ctx context.Context, kind drills.PlaceKind, name string, spec, into any) error {
+func (m *more) ask(ctx context.Context, p drills.Place, spec, into any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, helperLimit, errors.New("the helper took too long"))
 	defer cancel()
-	s, err := m.e.Launcher(m.run).Start(ctx, drills.Place{Kind: kind, Name: name}, []string{"_agent", "helper"})
+	s, err := m.e.Launcher(m.run).Start(ctx, p, []string{"_agent", "helper"})
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func (m *more) ask(ctx context.Context, kind drills.PlaceKind, name string, spec
 	cctx, stop := context.WithTimeout(context.WithoutCancel(ctx), crashClose)
 	defer stop()
 	if cerr := s.Close(cctx); cerr != nil {
-		m.e.log.Warn("helper did not end well", zap.String("what", name), zap.Error(cerr))
+		m.e.log.Warn("helper did not end well", zap.String("what", p.Name), zap.Error(cerr))
 	}
 	return err
 }

@@ -19,7 +19,7 @@ import (
 const replacePrefix = "simulacro-replaces-"
 
 // recreateDeed removes a member and makes it anew.
-func (m *more) recreateDeed(op drills.Op, a UnitArgs, s unitState) (deed, error) {
+func (m *more) recreateDeed(op drills.Op, a UnitArgs, s unitState) deed {
 	newID := ""
 	return deed{
 		event: events.ActionDie,
@@ -31,7 +31,7 @@ func (m *more) recreateDeed(op drills.Op, a UnitArgs, s unitState) (deed, error)
 			_, err := m.e.api.ContainerInspect(ctx, op.Target)
 			return map[string]string{"name": s.name, "removed": op.Target, "made": newID}, errdefs.IsNotFound(err)
 		},
-	}, nil
+	}
 }
 
 func (m *more) recreate(ctx context.Context, id string, a UnitArgs) (string, error) {

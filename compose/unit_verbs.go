@@ -73,9 +73,9 @@ func (u *units) moreDeed(op drills.Op, a UnitArgs, s unitState) (deed, error) {
 	case VerbRoll:
 		return deed{event: events.ActionDie, act: func(ctx context.Context) error { return u.more.roll(ctx, op.Target, a) }}, nil
 	case VerbRecreate:
-		return u.more.recreateDeed(op, a, s)
+		return u.more.recreateDeed(op, a, s), nil
 	case VerbOOM:
-		return deed{event: events.ActionOOM, act: func(ctx context.Context) error { return u.more.oom(ctx, op.Target) }}, nil
+		return u.more.oomDeed(op), nil
 	}
 	return deed{}, fmt.Errorf("%q is not a verb of the Docker runtime (%v)", op.Verb, UnitVerbs())
 }
@@ -106,7 +106,7 @@ func (u *units) morePresent(ctx context.Context, op drills.Op, a UnitArgs, s uni
 		return u.more.limited(ctx, op.Target, a)
 	case VerbNofile:
 		there, err := u.more.lookNofile(ctx, op.Target, a.Nofile)
-		return there && s.up(), err
+		return len(there) > 0, err
 	case VerbSignal, VerbRoll, VerbOOM:
 		return !s.up(), nil
 	case VerbCrashLoop:

@@ -78,7 +78,8 @@ type PlaceKind string
 // Host: a plain process beside the orchestrator. Network: an unprivileged container with an address of its
 // own in a system network (a vantage). Target: in a member's network namespace with NET_ADMIN (a helper).
 // HostPID: in the host's PID namespace with KILL, for a crash. Cgroup: in a member's control group and in sight of its file
-// system, for pressure on its resources. Limits: in the host's PID namespace with SYS_RESOURCE. Guard: with the engine's socket.
+// system, for pressure on its resources. Limits: in the host's PID namespace as the owner of the processes whose
+// limits it moves, without any capability. Guard: with the engine's socket.
 // Sandbox: an empty container made from a member's image, in no network, with volumes of the system to read.
 const (
 	PlaceHost    PlaceKind = "host"
@@ -98,6 +99,7 @@ type Place struct {
 	Target   string    `json:"target,omitempty"`  // member id
 	Name     string    `json:"name,omitempty"`    // what it is for, part of the container's name
 	Realtime bool      `json:"realtime,omitempty"`
+	User     string    `json:"user,omitempty"` // Limits: uid:gid
 	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
 	Grace Duration `json:"grace,omitempty"`
 

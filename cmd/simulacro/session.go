@@ -89,7 +89,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 		Inventory: s.engine,
 		Resolvers: map[string]drills.RoleResolver{"sentinel": sentinel, "patroni": patroni},
 		Actuators: map[string]drills.Actuator{
-			"unit":     s.engine.RunUnits(s.labels),
+			"unit":     s.engine.WatchedUnits(s.labels, ended),
 			"net":      network,
 			"resource": resources,
 			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),

@@ -11,7 +11,7 @@ import (
 
 func TestCatalog(t *testing.T) {
 	names := Names()
-	if !slices.Equal(names, []string{"member-kill", "member-latency", "member-packet-loss", "member-pause"}) {
+	if !slices.Equal(names, []string{"member-cpu-stress", "member-file-descriptors", "member-kill", "member-latency", "member-memory-limit", "member-memory-stress", "member-packet-loss", "member-pause", "member-restart-loop", "member-rolling-restart"}) {
 		t.Fatalf("names %v", names)
 	}
 	for _, name := range names {
@@ -23,7 +23,7 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s as a file: %v", name, err)
 		}
 	}
-	if _, err := Read("../catalog"); drills.CodeOf(err) != drills.Input || !strings.Contains(err.Error(), "one of member-kill, member-latency, member-packet-loss, member-pause") {
+	if _, err := Read("../catalog"); drills.CodeOf(err) != drills.Input || !strings.Contains(err.Error(), "one of member-cpu-stress, member-file-descriptors, member-kill, member-latency, member-memory-limit, member-memory-stress, member-packet-loss, member-pause, member-restart-loop, member-rolling-restart") {
 		t.Errorf("unknown name: %v", err)
 	}
 }

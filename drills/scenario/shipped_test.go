@@ -30,6 +30,7 @@ func shippedKinds() drills.Kinds {
 		"connection-exhaustion": "required", "postgres-drop-index": "required", "postgres-lock-storm": "required", "postgres-long-transaction": "required",
 		"postgres-replay-pause": "required", "redis-client-kill": "none", "redis-maxmemory": "required", "redis-persistence": "required",
 		"saturate-http": "required", "saturate-redis": "required", "saturate-postgres": "required", "user-mix": "required",
+		"cpu-stress": "required", "memory-stress": "required", "memory-limit": "required", "file-descriptors": "required", "restart-loop": "required", "rolling-restart": "none",
 	} {
 		out[name] = anyKind(name, duration)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +100,7 @@ func (l *crasher) run(ctx context.Context, p *drills.Pipe) {
 			continue
 		}
 		x, err := l.main()
-		if err != nil || x == nil || x.PID == l.done.PID || ctx.Err() != nil {
+		if err != nil || x == nil || x.PID == l.done.PID || x.starting() || ctx.Err() != nil {
 			continue // it is down, or on its way
 		}
 		if l.kill(*x) == nil {
@@ -115,6 +117,12 @@ func (l *crasher) main() (*Process, error) {
 		return nil, err
 	}
 	return mainOf(all), nil
+}
+
+// starting tells whether a process is still the runtime's, which becomes the container's. Killed then, the engine counts a
+// failed start, after which no policy tries again: not a crash.
+func (x Process) starting() bool {
+	return slices.ContainsFunc([]string{"runc", "crun", "youki"}, func(runtime string) bool { return strings.HasPrefix(x.Name, runtime) })
 }
 
 func mainOf(all []Process) *Process {

@@ -74,7 +74,7 @@ func openInside(root, name string) (int, error) {
 		return -1, fmt.Errorf("open the target's file system: %w", err)
 	}
 	defer unix.Close(top)
-	fd, err := unix.Openat2(top, strings.TrimPrefix(name, "/"), &unix.OpenHow{
+	fd, err := unix.Openat2(top, "."+name, &unix.OpenHow{
 		Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ type hoarder struct {
 
 	mu     sync.Mutex
 	chunks [][]byte
+	files  []int // Beyond: memory without a process that it could be blamed on
 }
 
 func newHoarder(spec Memory, g group) (*hoarder, error) {
@@ -123,32 +124,36 @@ func (h *hoarder) work(ctx context.Context) error {
 
 // step moves by one chunk and says whether another step may follow at once.
 func (h *hoarder) step() (bool, error) {
-	missing, err := h.missing()
-	switch {
-	case err != nil:
-		return false, nil // the next look tells
+	switch missing := h.missing(); {
 	case missing >= memoryChunk:
-		return true, h.take()
+		return !h.spec.Beyond, h.take() // beyond the limit the pace leaves the kernel time to act
 	case missing < -memoryChunk:
 		return h.give()
 	}
 	return false, nil
 }
 
-// missing is how many bytes are to be taken; below zero: to be given back.
-func (h *hoarder) missing() (int64, error) {
+// missing is how many bytes are to be taken; below zero: to be given back. A look that fails changes nothing; the next one
+// tells.
+func (h *hoarder) missing() int64 {
 	switch {
 	case h.spec.Beyond:
-		return memoryChunk, nil
+		return memoryChunk
 	case h.spec.Size > 0:
-		return h.spec.Size - h.held() + memoryChunk - 1, nil
+		return h.spec.Size - h.held() + memoryChunk - 1
 	}
 	set, _, err := h.group.memory()
-	return h.level() - set, err
+	if err != nil {
+		return 0
+	}
+	return h.level() - set
 }
 
 // take maps a chunk and writes to each of its pages, so that it is really there.
 func (h *hoarder) take() error {
+	if h.spec.Beyond {
+		return h.takeNameless()
+	}
 	b, err := unix.Mmap(-1, 0, memoryChunk, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return fmt.Errorf("take memory: %w", err)
@@ -160,6 +165,23 @@ func (h *hoarder) take() error {
 	defer h.mu.Unlock()
 	h.chunks = append(h.chunks, b)
 	return nil
+}
+
+// takeNameless takes a chunk as a file in memory that is not mapped: the group is charged for it, and the kernel, which looks
+// for the largest process, finds one of the target's instead of ours.
+func (h *hoarder) takeNameless() error {
+	fd, err := unix.MemfdCreate("simulacro", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("take memory: %w", err)
+	}
+	h.mu.Lock()
+	h.files = append(h.files, fd)
+	h.mu.Unlock()
+	_, err = unix.Write(fd, make([]byte, memoryChunk))
+	if errors.Is(err, unix.ENOMEM) {
+		return nil // the kernel is at it
+	}
+	return err
 }
 
 func (h *hoarder) give() (bool, error) {
@@ -200,6 +222,9 @@ func (h *hoarder) read() (Reading, error) {
 
 func (h *hoarder) ease() error {
 	var errs []error
+	for _, fd := range h.files {
+		errs = append(errs, unix.Close(fd))
+	}
 	for more := true; more; {
 		var err error
 		more, err = h.give()

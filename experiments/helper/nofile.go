@@ -13,7 +13,7 @@ import (
 )
 
 // NofileSpec asks for the soft limit of open files of a container's processes to be moved: of every process whose soft
-// limit is From. Look only counts them.
+// limit is From and whose owner this process is. Look only lists them, whoever owns them.
 type NofileSpec struct {
 	Kind      string `json:"kind"`
 	Container string `json:"container"` // full id
@@ -42,7 +42,9 @@ func nofile(p *drills.Pipe, s NofileSpec) error {
 	}
 	out := Limited{From: drills.Monotonic(), Before: s.From, After: s.To, Moved: []Process{}}
 	if s.Main && !s.Look {
-		if taken, err := s.having(s.To); err != nil || len(taken) > 0 {
+		everybody := s
+		everybody.Look = true
+		if taken, err := everybody.having(s.To); err != nil || len(taken) > 0 {
 			return errors.Join(err, fmt.Errorf("%d processes of the target have a limit of %d already: the undo could not tell them apart", len(taken), s.To))
 		}
 	}
@@ -85,7 +87,8 @@ func (s NofileSpec) having(soft uint64) ([]Process, error) {
 	}
 	var out []Process
 	for _, x := range all {
-		if have, err := softNofile(fmt.Sprintf("/proc/%d/limits", x.PID)); err == nil && have == soft && !ours(x.Name) {
+		mine := s.Look || x.User == fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
+		if have, err := softNofile(fmt.Sprintf("/proc/%d/limits", x.PID)); err == nil && have == soft && mine && !ours(x.Name) {
 			out = append(out, x)
 		}
 	}
@@ -102,7 +105,7 @@ func (s NofileSpec) move(all []Process) error {
 		err = s.set(x.PID)
 		unix.Close(fd)
 		if err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("limit process %d (the helper needs SYS_RESOURCE in the host's PID namespace): %w", x.PID, err)
+			return fmt.Errorf("limit process %d (the helper must be its owner in the host's PID namespace): %w", x.PID, err)
 		}
 	}
 	return nil

@@ -23,6 +23,7 @@ type Process struct {
 	Name    string `json:"name"`  // the kernel's, 15 bytes
 	Command string `json:"command,omitempty"`
 	Started uint64 `json:"started"` // clock ticks since boot
+	User    string `json:"user"`    // uid:gid
 }
 
 // ProcessesSpec asks which processes of a container have a name. Our own in it are listed too.
@@ -176,9 +177,16 @@ func readProcess(dir string, pid int) (Process, error) {
 		return x, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "NSpid:"); ok {
-			f := strings.Fields(rest)
+		key, rest, _ := strings.Cut(line, ":")
+		f := strings.Fields(rest)
+		switch {
+		case len(f) == 0:
+		case key == "NSpid":
 			x.Inner, _ = strconv.Atoi(f[len(f)-1])
+		case key == "Uid":
+			x.User = f[0]
+		case key == "Gid":
+			x.User += ":" + f[0]
 		}
 	}
 	return x, nil

@@ -85,7 +85,7 @@ func newLab(t *testing.T, inside bool) *lab {
 	if l.e, err = compose.Open(t.Context(), compose.Options{Project: l.project, Binary: binary, Inside: inside}); err != nil {
 		t.Fatal(err)
 	}
-	l.unit = l.e.RunUnits(l.run)
+	l.unit = l.e.WatchedUnits(l.run, func(_, why string) { l.ends <- why })
 	l.resources = experiments.NewResources(l.e.Launcher(l.run), nil, func(_, why string) { l.ends <- why })
 	t.Cleanup(l.remove)
 	return l

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,10 +51,15 @@ func run(ctx context.Context, args []string) error {
 
 // serve is a member: it supervises as many workers as it is told, and starts them again when they die.
 func serve(ctx context.Context, args []string) error {
-	workers := 0
+	workers, size := 0, 0
 	if len(args) > 0 {
 		workers, _ = strconv.Atoi(args[0])
 	}
+	if len(args) > 1 {
+		size, _ = strconv.Atoi(args[1])
+	}
+	held := bytes.Repeat([]byte{1}, size<<20) // to be larger than any process of ours
+	defer runtime.KeepAlive(held)
 	for range workers {
 		go func() {
 			for ctx.Err() == nil {
