@@ -27,6 +27,7 @@ func shippedKinds() drills.Kinds {
 	out := drills.Kinds{}
 	for name, duration := range map[string]string{
 		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
+		"http-fault": "required", "exchange-fault": "required",
 	} {
 		out[name] = anyKind(name, duration)
 	}
