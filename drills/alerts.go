@@ -239,9 +239,9 @@ func (f *folder) judgeOthers() Judged {
 		j.Why = "Alerts fired that the drill does not expect: " + j.Actual
 		return j
 	}
-	j = f.unseen(j, f.rec.Started, f.last, BlindPrometheus)
-	if j.Verdict == NotMeasured {
-		j.Actual = "none that could be seen"
+	if _, longest := f.blind(BlindPrometheus, f.rec.Started, f.last); longest > blindAtATime {
+		j.Verdict, j.Actual = NotMeasured, "none that could be seen"
+		j.Why = fmt.Sprintf("%s did not answer for %.1f s at a time", BlindPrometheus, longest.Seconds())
 	}
 	return j
 }
