@@ -131,15 +131,15 @@ func (f *folder) judgeNotified(x AlertExpect, now time.Time) Judged {
 		seen = l.Notified
 	}
 	j = f.within(j, f.t0At(), seen, x.NotifiedWithin, now, fmt.Sprintf("No notification of %s arrived within %s of the fault", x.Name, x.NotifiedWithin))
-	return f.ifSeen(j, f.t0At(), x.NotifiedWithin, BlindSink)
+	return f.ifSeen(j, f.t0At(), x.NotifiedWithin, BlindSink, BlindPrometheus) // what was told is known by its alert
 }
 
-// ifSeen leaves a judgement alone unless it says that something did not happen and a source was too silent to tell.
-func (f *folder) ifSeen(j Judged, from time.Time, limit Duration, source string) Judged {
+// ifSeen leaves a judgement alone unless it says that something did not happen and one of the sources was too silent to tell.
+func (f *folder) ifSeen(j Judged, from time.Time, limit Duration, sources ...string) Judged {
 	if j.Verdict != NotMet && j.Verdict != Unclear || from.IsZero() {
 		return j
 	}
-	return f.unseen(j, from, from.Add(limit.D()), source)
+	return f.unseen(j, from, from.Add(limit.D()), sources...)
 }
 
 func (f *folder) judgeResolved(x AlertExpect, now time.Time) Judged {
@@ -239,9 +239,9 @@ func (f *folder) judgeOthers() Judged {
 		j.Why = "Alerts fired that the drill does not expect: " + j.Actual
 		return j
 	}
-	j = f.unseen(j, f.rec.Started, f.last, BlindPrometheus)
-	if j.Verdict == NotMeasured {
-		j.Actual = "none that could be seen"
+	if _, longest := f.blind(BlindPrometheus, f.rec.Started, f.last); longest > blindAtATime {
+		j.Verdict, j.Actual = NotMeasured, "none that could be seen"
+		j.Why = fmt.Sprintf("%s did not answer for %.1f s at a time", BlindPrometheus, longest.Seconds())
 	}
 	return j
 }

@@ -20,9 +20,18 @@ type Blind struct {
 // blindTolerance is how long a source may be silent without spoiling what is judged by it: a poll or two that were late.
 const blindTolerance = 5 * time.Second
 
+// blindAtATime is how long a source may be silent at a time before an alert may have come and gone unseen. One that still
+// fires when it answers again is seen then, so short spans do not add up.
+const blindAtATime = 10 * time.Second
+
 // blindIn is how long a source did not answer between two instants.
 func (f *folder) blindIn(source string, from, to time.Time) time.Duration {
-	var total time.Duration
+	total, _ := f.blind(source, from, to)
+	return total
+}
+
+// blind is how long a source did not answer between two instants, in all and at most at a time.
+func (f *folder) blind(source string, from, to time.Time) (total, longest time.Duration) {
 	for _, b := range f.rec.Blind {
 		a, z := b.Span.From, b.Span.To
 		if a.Before(from) {
@@ -33,9 +42,10 @@ func (f *folder) blindIn(source string, from, to time.Time) time.Duration {
 		}
 		if b.Source == source && z.After(a) {
 			total += z.Sub(a)
+			longest = max(longest, z.Sub(a))
 		}
 	}
-	return total
+	return total, longest
 }
 
 // unseen turns a judgement that stands on not having seen something into "not measured" where the source was silent for too

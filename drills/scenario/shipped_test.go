@@ -31,6 +31,7 @@ func shippedKinds() drills.Kinds {
 		"postgres-replay-pause": "required", "redis-client-kill": "none", "redis-maxmemory": "required", "redis-persistence": "required",
 		"saturate-http": "required", "saturate-redis": "required", "saturate-postgres": "required", "user-mix": "required",
 		"cpu-stress": "required", "memory-stress": "required", "memory-limit": "required", "file-descriptors": "required", "restart-loop": "required", "rolling-restart": "none",
+		"http-fault": "required", "exchange-fault": "required",
 	} {
 		out[name] = anyKind(name, duration)
 	}

@@ -102,6 +102,13 @@ func (x *exchanging) beat() (Beat, error) {
 // lower takes the rules away first, so that nobody new is led here, then lets go what is held.
 func (x *exchanging) lower() error { return errors.Join(x.fence.lower(), x.proxy.Close()) }
 
+// settle adds what only the end has shown: what was cut, and what was let go.
+func (x *exchanging) settle(b *Beat) {
+	if b.Exchanges != nil {
+		b.Exchanges.Counts = x.proxy.Counts()
+	}
+}
+
 func (x *exchanging) over() string { return "" }
 
 func (x *exchanging) follow(ctx context.Context) { x.hosts.each(ctx, x.fence, x.to.rules) }

@@ -146,9 +146,16 @@ func TestExchangesInANetworkNamespace(t *testing.T) {
 		if got := ask(l.browser(l.target), "http://10.99.0.2:8080/bot"); !strings.HasPrefix(got, "200 /bot") {
 			t.Errorf("what the target asks: %s", got)
 		}
+		var c net.Conn // of another protocol: it passes unread, and cannot outlive the proxy
+		inside(t, l.peer, func() (err error) { c, err = net.Dial("tcp", "10.99.0.1:8000"); return err })
+		defer c.Close()
+		fmt.Fprint(c, "*1\r\n")
+		for b := (Beat{}); b.Exchanges == nil || b.Exchanges.Foreign == 0; {
+			p.next("beat", &b)
+		}
 		p.send(drills.Frame{Type: "stop"})
 		var d Done
-		if p.next("done", &d); d.Why != "stop" || d.Exchanges.Hit != 1 || d.Exchanges.Ended == 0 {
+		if p.next("done", &d); d.Why != "stop" || d.Exchanges.Hit != 1 || d.Exchanges.Ended == 0 || d.Exchanges.Broken != 1 {
 			t.Errorf("done %+v %+v", d, d.Exchanges)
 		}
 		if got := ask(user, "http://10.99.0.1:8000/bot"); !strings.HasPrefix(got, "200 /bot from 10.99.0.2") {

@@ -43,6 +43,9 @@ func undo(f inForce, why string) (Done, error) {
 	d.UndoneFrom = drills.Monotonic()
 	err := f.lower()
 	d.UndoneMono = drills.Monotonic()
+	if s, ok := f.(interface{ settle(*Beat) }); ok {
+		s.settle(&d.Beat)
+	}
 	return d, err
 }
 
