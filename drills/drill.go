@@ -107,6 +107,8 @@ type Loss struct {
 	Canary    string   `json:"canary" yaml:"canary"`
 	MaxWrites *int     `json:"max-writes,omitempty" yaml:"max-writes"`
 	MaxAge    Duration `json:"max-age,omitempty" yaml:"max-age"`
+	// MaxDuplicated bounds what is there twice, for what must happen exactly once.
+	MaxDuplicated *int `json:"max-duplicated,omitempty" yaml:"max-duplicated"`
 }
 
 // Within is a deadline, counted from the lift.

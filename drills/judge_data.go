@@ -66,8 +66,34 @@ func (f *folder) judgeLoss(now time.Time) []Judged {
 	var out []Judged
 	for _, x := range f.drill.Expect.Loss {
 		out = append(out, f.judgeOneLoss(x, now))
+		if x.MaxDuplicated != nil {
+			out = append(out, f.judgeDuplicated(x.Canary, *x.MaxDuplicated, now))
+		}
 	}
 	return out
+}
+
+// judgeDuplicated bounds the writes that were carried out more than once.
+func (f *folder) judgeDuplicated(canary string, most int, now time.Time) Judged {
+	j := Judged{
+		ID: "duplicated:" + canary, Title: "writes of " + canary + " happen once", Cause: "duplicated-writes",
+		Target: fmt.Sprintf("at most %d twice", most), Verdict: NotMeasured, Actual: "not measured",
+	}
+	if !now.IsZero() {
+		j.Verdict = Pending
+		return j
+	}
+	i := slices.IndexFunc(f.rec.Canaries, func(c CanaryMeasured) bool { return c.Name == canary })
+	if i < 0 || f.rec.Canaries[i].Error != "" {
+		j.Why = "the canary was not measured"
+		return j
+	}
+	c := f.rec.Canaries[i]
+	j.Verdict, j.Actual = Met, fmt.Sprintf("%d of %d are there twice", c.Duplicated, c.Acked)
+	if c.Duplicated > most {
+		j.Verdict, j.Why = NotMet, fmt.Sprintf("%d acknowledged writes of %s happened more than once", c.Duplicated, canary)
+	}
+	return j
 }
 
 func (f *folder) judgeOneLoss(x Loss, now time.Time) Judged {

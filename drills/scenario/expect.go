@@ -103,8 +103,11 @@ func (r *drillReader) loss(path string, x *drills.Loss) {
 	if r.required(path+".canary", x.Canary != "", "the canary whose losses are bounded") && r.sys != nil {
 		r.known(path+".canary", "canary", x.Canary, keys(r.sys.Canaries))
 	}
-	if x.MaxWrites == nil && x.MaxAge == 0 {
-		r.add(path, "no bound is given", "max-writes, max-age or both")
+	if x.MaxWrites == nil && x.MaxAge == 0 && x.MaxDuplicated == nil {
+		r.add(path, "no bound is given", "max-writes, max-age, max-duplicated or several")
+	}
+	if x.MaxDuplicated != nil && *x.MaxDuplicated < 0 {
+		r.add(path+".max-duplicated", "fewer than none cannot be there twice", "0 means that everything happens once")
 	}
 	if x.MaxWrites != nil && *x.MaxWrites < 0 {
 		r.add(path+".max-writes", "fewer than none cannot be lost", "0 means that nothing may be lost")

@@ -2,7 +2,7 @@
 # Secrets are made at the first start of a project, kept where git does not look, and go with `down`.
 
 readonly SECRETS=(REDIS_PASSWORD PG_SUPER_PASSWORD PG_REPL_PASSWORD PG_REWIND_PASSWORD PG_APP_PASSWORD
-  PG_EXPORTER_PASSWORD PG_SIMULACRO_PASSWORD JWT_SECRET ADMIN_PASSWORD)
+  PG_EXPORTER_PASSWORD PG_SIMULACRO_PASSWORD JWT_SECRET ADMIN_PASSWORD TELEGRAM_TOKEN)
 
 make_secrets() {
   local file=$GAD_STATE/secrets.env name
