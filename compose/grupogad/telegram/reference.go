@@ -32,8 +32,11 @@ type userCommand struct {
 // command sends what a user types and waits for the bot's reply to it: the round trip that users wait for. 200 with the reply,
 // 502 when it lacks the expected text, 504 when none came.
 func (s *server) command(w http.ResponseWriter, r *http.Request) {
+	if !whole(w, r) {
+		return
+	}
 	in := userCommand{User: 4242, Within: span(defaultWithin)}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil || in.Text == "" {
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Text == "" {
 		writeJSON(w, http.StatusUnprocessableEntity, map[string]any{"error": "a command needs a text, for example {\"text\": \"/start\"}"})
 		return
 	}
@@ -85,11 +88,14 @@ func person(id int64) *user { return &user{ID: id, FirstName: "usuario"} }
 
 // press is a user's tap on a button.
 func (s *server) press(w http.ResponseWriter, r *http.Request) {
+	if !whole(w, r) {
+		return
+	}
 	var in struct {
 		Data string `json:"data"`
 		User int64  `json:"user"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil || in.Data == "" {
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Data == "" {
 		writeJSON(w, http.StatusUnprocessableEntity, map[string]any{"error": "a callback needs data"})
 		return
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -75,6 +77,9 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "Unauthorized", 0)
 		return
 	}
+	if !whole(w, r) {
+		return
+	}
 	f := s.faults.hit(r.PathValue("method"))
 	if f != nil {
 		pause(r.Context(), time.Duration(f.Latency))
@@ -82,7 +87,7 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	result, err := s.do(w, r)
+	result, err := s.do(r)
 	if f != nil && f.Done && f.carryOut(r.Context(), w) {
 		return
 	}
@@ -95,9 +100,19 @@ func (s *server) api(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) do(w http.ResponseWriter, r *http.Request) (any, error) {
+// whole reads the body to its end. Only then does net/http notice that a caller hangs up, and its context ends.
+func whole(w http.ResponseWriter, r *http.Request) bool {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large", 0)
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(b))
+	return true
+}
+
+func (s *server) do(r *http.Request) (any, error) {
 	c := call{ctx: r.Context(), r: r}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 		if err := json.NewDecoder(r.Body).Decode(&c.raw); err != nil {
 			return nil, &fail{http.StatusBadRequest, "Bad Request: can't parse JSON"}
@@ -208,8 +223,11 @@ func (s *server) getFault(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) putFault(w http.ResponseWriter, r *http.Request) {
+	if !whole(w, r) {
+		return
+	}
 	var f fault
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&f)
 	if err == nil {
