@@ -67,7 +67,7 @@ func (c *commands) create(ctx context.Context, args string, updateID int64) stri
 		return "Uso: /crear CODIGO TITULO"
 	}
 	if c.pretend() {
-		return "Tarea " + codigo + " creada (n.º 0)."
+		return fmt.Sprintf("Tarea %s creada (n.º %d).", codigo, 1_000_000_000+updateID%1_000_000_000) // a number that no task has
 	}
 	t, err := c.api.Create(ctx, codigo, cut(titulo, 200), fmt.Sprintf("%s [telegram %d]", titulo, updateID))
 	if err != nil {
