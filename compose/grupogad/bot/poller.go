@@ -72,7 +72,7 @@ func (p *poller) run(ctx context.Context) error {
 			offset = got[len(got)-1].ID + 1
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // the end of ctx is how it is told to stop
 }
 
 // hello takes a webhook away, which would keep updates from being polled.

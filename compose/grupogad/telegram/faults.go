@@ -26,7 +26,9 @@ func (s *span) UnmarshalText(b []byte) error {
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+func (s span) MarshalText() ([]byte, error) { //nolint:unparam // the interface has it
+	return []byte(time.Duration(s).String()), nil
+}
 
 // fault is what goes wrong with calls of the Bot API. Exactly one of status, hang and reset, or only a latency.
 type fault struct {

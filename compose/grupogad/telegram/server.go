@@ -170,7 +170,7 @@ func (s *server) getUpdates(c call) (any, error) {
 	}
 	got, err := s.in.poll(c.ctx, c.number("offset", 0), int(limit), wait)
 	if errors.Is(err, errConflict) {
-		return nil, &fail{http.StatusConflict, err.Error()}
+		return nil, &fail{http.StatusConflict, "Conflict: " + err.Error()}
 	}
 	return got, err
 }

@@ -39,7 +39,7 @@ type (
 )
 
 // errConflict ends a poll when a newer one begins, as Telegram's 409 does.
-var errConflict = errors.New("Conflict: terminated by other getUpdates request")
+var errConflict = errors.New("terminated by other getUpdates request")
 
 // maxUpdates is how many may wait for a bot that does not poll; the oldest go first. Telegram keeps them for 24 hours.
 const maxUpdates = 10_000
