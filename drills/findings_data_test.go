@@ -178,3 +178,30 @@ func TestConsistency(t *testing.T) {
 		}
 	}
 }
+
+// TestDuplicatesAreBoundedWhereAsked: what must happen once fails the drill when it happened twice, and an unmeasured canary is
+// no proof that it did not.
+func TestDuplicatesAreBoundedWhereAsked(t *testing.T) {
+	t.Parallel()
+	most := 1
+	for name, c := range map[string]struct {
+		canary drills.CanaryMeasured
+		want   drills.Verdict
+	}{
+		"as many as allowed": {drills.CanaryMeasured{Name: "c", Acked: 9, Duplicated: 1}, drills.Met},
+		"one more":           {drills.CanaryMeasured{Name: "c", Acked: 9, Duplicated: 2}, drills.NotMet},
+		"not measured":       {drills.CanaryMeasured{Name: "c", Error: "broke"}, drills.NotMeasured},
+		"not there":          {drills.CanaryMeasured{Name: "d"}, drills.NotMeasured},
+	} {
+		d := &drills.Drill{Expect: drills.Expect{Loss: drills.Losses{{Canary: "c", MaxDuplicated: &most}}}}
+		rec := drills.Fold([]drills.Event{
+			{Kind: drills.EvOpened, Opened: &drills.Opened{Drill: d, System: &drills.System{}}},
+			{Kind: drills.EvApplied, Change: &drills.Change{ID: "1"}, Effect: &drills.Effect{From: time.Unix(1, 0), To: time.Unix(1, 0), Proven: true}},
+			{Kind: drills.EvMeasured, Canary: &c.canary},
+		})
+		i := slices.IndexFunc(rec.Expectations, func(j drills.Judged) bool { return j.ID == "loss:c" })
+		if i < 0 || rec.Expectations[i].Verdict != c.want {
+			t.Errorf("%s: %+v", name, rec.Expectations)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func noResubscribe(t *testing.T) {
 
 func ownEcho(t *testing.T) {
 	t.Cleanup(func() { apiDefects(t) })
-	apiDefects(t, "own-echo-delivered")
+	apiDefects(t, "own-echo-twice")
 }
 
 func missingMetric(t *testing.T) {

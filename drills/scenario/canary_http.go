@@ -19,7 +19,11 @@ func (d *document) httpCanary(path string, c *drills.CanarySpec) {
 		if c.Remove.Method == "" {
 			c.Remove.Method = "DELETE"
 		}
-		d.template(path+".remove.url", c.Remove.URL, "{member}", "{id}")
+		places := []string{"{member}", "{id}"}
+		if len(c.Members) == 1 { // there is only one to remove from, which need not be where writes go
+			places = places[1:]
+		}
+		d.template(path+".remove.url", c.Remove.URL, places...)
 	}
 	if c.Read == nil && c.List == nil {
 		d.add(path, "nothing says how records are read back", "read, list or both")

@@ -31,6 +31,7 @@ type app struct {
 	follower  *bus.Follower
 	hub       *hub.Hub
 	sub       *bus.Subscriber
+	stream    *bus.StreamReader
 	schema    *schema
 	server    *server.Server
 	passwords *auth.Passwords
@@ -76,13 +77,16 @@ func wire(ctx context.Context, c config, log *zap.Logger) (*app, error) {
 		Sentinels: c.Sentinels, Master: c.RedisMaster, Addr: c.RedisAddr, Password: c.RedisPassword,
 		SentinelPassword: c.SentinelPwd, Timeout: c.RedisTimeout, Poll: c.RedisPoll, Log: log.Named("bus"),
 	})
-	a.hub = hub.New(hub.Options{
-		Origin: origin(c.Instance), Queue: c.WSQueue, MaxConns: c.WSMaxConns, WriteTimeout: c.WSWriteTimeout,
-		Heartbeat: c.Heartbeat, Register: labelled, Log: log.Named("hub"),
-		Echo: func() bool { return c.Defects.On(defects.OwnEchoDelivered) },
-	})
-	a.sub = bus.NewSubscriber(a.follower, a.hub.Relay, c.Defects, labelled, log.Named("subscriber"))
 	on := func(n defects.Name) func() bool { return func() bool { return c.Defects.On(n) } }
+	self := origin(c.Instance)
+	a.hub = hub.New(hub.Options{
+		Origin: self, Queue: c.WSQueue, MaxConns: c.WSMaxConns, WriteTimeout: c.WSWriteTimeout,
+		Heartbeat: c.Heartbeat, Register: labelled, Log: log.Named("hub"),
+		EchoOwn: on(defects.OwnEchoTwice), ActiveZero: on(defects.ActiveConnectionsZero), NoLatency: on(defects.LatencyNeverObserved),
+	})
+	relayed := server.NewRelayLog(self)
+	a.sub = bus.NewSubscriber(a.follower, relayed.Note(server.ViaPubSub, a.hub.Relay), c.Defects, labelled, log.Named("subscriber"))
+	a.stream = bus.NewStreamReader(a.follower, relayed.Note(server.ViaStream, a.hub.Relay), c.Defects, labelled, log.Named("stream"))
 	circuit := func(name string) *breaker.Breaker {
 		return breaker.New(name, breaker.Options{
 			OpenFor: c.BreakerOpen, Register: labelled,
@@ -93,6 +97,7 @@ func wire(ctx context.Context, c config, log *zap.Logger) (*app, error) {
 	a.server = server.New(server.Deps{
 		Instance: c.Instance, Environment: c.Environment,
 		Tasks: a.store, Writes: a.store, People: a.store, Cache: a.follower, Publish: a.follower.Publish,
+		Append: a.follower.Append, Relayed: relayed,
 		PingDB: a.store.Ping, PingRedis: func(ctx context.Context) error { return a.follower.Ready(ctx, c.Instance) },
 		Schema: a.schema.Err, Subscribed: a.sub.Up, DB: circuit("postgres"), Redis: circuit("redis"),
 		Tokens: tokens, Passwords: a.passwords, Limiter: limit.New(rate(c)), Hub: a.hub, Defects: c.Defects,
@@ -122,6 +127,7 @@ func (a *app) run(ctx context.Context, ln net.Listener) error {
 	}
 	g.Go(func() error { return a.follower.Run(gctx) })
 	g.Go(func() error { return a.sub.Run(gctx) })
+	g.Go(func() error { return a.stream.Run(gctx) })
 	g.Go(func() error { return a.hub.Run(gctx) })
 	g.Go(func() error { return a.migrate(gctx) })
 	g.Go(func() error {

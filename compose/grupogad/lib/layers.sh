@@ -3,7 +3,7 @@
 # is not built. One image is three layers: gad/base (the system), gad/X-packages (apt packages), gad/X (files).
 
 readonly PACKAGED=(redis patroni etcd-haproxy monitoring)
-readonly GO_IMAGES=(api sink)
+readonly GO_IMAGES=(api bot sink telegram)
 readonly SUITE=bookworm
 BUILD=$HERE/.state/build
 

@@ -35,7 +35,10 @@ type (
 // sinkURL stands in for mail and chat: it keeps every notification with the time it came in.
 const sinkURL = "http://sink:8080/webhook"
 
-func alertmanagerConfig(s set) amConfig {
+// placeholder is where notifications go that nobody gets: GRUPO_GAD's file has an address that was never filled in.
+const placeholder = "http://hooks.example.invalid/services/YOUR/SLACK/WEBHOOK"
+
+func alertmanagerConfig(s set, defects []string) amConfig {
 	route := func(severity, receiver string) amRoute {
 		return amRoute{Receiver: receiver, Wait: promDuration(s.GroupWait[severity]), Every: promDuration(s.GroupEvery), Repeat: promDuration(s.RepeatEvery[severity])}
 	}
@@ -51,8 +54,33 @@ func alertmanagerConfig(s set) amConfig {
 	c.Inhibit = []amInhibit{{
 		Source: []string{`alertname="APIDown"`},
 		Target: []string{`severity="warning"`, `component="api"`}, Equal: []string{"environment"},
+	}, {
+		Source: []string{`alertname="InstanceDown"`},
+		Target: []string{`severity="warning"`}, Equal: []string{"instance"},
 	}}
+	for _, d := range defects {
+		spoilAlertmanager(&c, d)
+	}
 	return c
+}
+
+// spoilAlertmanager puts a defect into the file; those of the rules change nothing here.
+func spoilAlertmanager(c *amConfig, defect string) {
+	switch defect {
+	case unreachableRoute: // whatever has a severity, and everything has, is taken before
+		r := c.Route.Routes[0]
+		r.Matchers, r.Receiver = []string{`component="database"`}, "database-team"
+		c.Route.Routes = append(c.Route.Routes, r)
+		c.Receivers = append(c.Receivers, receiver(r.Receiver))
+	case placeholderReceiver:
+		for i := range c.Receivers {
+			c.Receivers[i].Webhooks[0].URL = placeholder
+		}
+	case danglingInhibition:
+		c.Inhibit = append(c.Inhibit, amInhibit{
+			Source: []string{`alertname="HostUnreachable"`}, Target: []string{`severity="warning"`}, Equal: []string{"environment"},
+		})
+	}
 }
 
 func receiver(name string) amReceiver {

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // rule is one alert. Expr may use $window, the set's rate window. Metrics are the names that the rule
 // stands on; the defect missing-metric misspells them.
@@ -25,11 +28,25 @@ const (
 	sustained = 30 * time.Second
 )
 
-// catalogue is every alert of Tablas 4 and 16, plus replication, which those tables forget. Thresholds are
-// the SLOs of Tabla 3. HighBotLatency and BotDown join with the job they watch: an alert without its
-// metric is exactly the defect that the drills look for.
+// catalogue is every alert of Tablas 4, 15 and 16, plus replication, which those tables forget, and InstanceDown, which
+// GRUPO_GAD inhibits others by without ever having defined it. Thresholds are the SLOs of Tabla 3.
 func catalogue() []rule {
-	return append(append(apiRules(), storeRules()...), platformRules()...)
+	return slices.Concat(apiRules(), botRules(), storeRules(), platformRules())
+}
+
+func botRules() []rule {
+	return []rule{
+		{
+			Name: "HighBotLatency", Expr: `histogram_quantile(0.95, sum by (le) (rate(bot_response_latency_bucket{job="bot"}[$window]))) > 2`,
+			Metrics: []string{"bot_response_latency_bucket"}, Blueprint: 5 * time.Minute, Fast: sustained,
+			Severity: warning, Component: "bot", Channel: slack, Summary: "p95 of the bot's answers above 2 s",
+		},
+		{
+			Name: "BotDown", Expr: `up{job="bot"} == 0`, Metrics: []string{"up"},
+			Blueprint: time.Minute, Fast: 5 * time.Second, Severity: critical, Component: "bot", Channel: emailSlack,
+			Summary: "The Telegram bot does not answer its scrape",
+		},
+	}
 }
 
 func apiRules() []rule {
@@ -145,6 +162,11 @@ func platformRules() []rule {
 			Name: "ProxyDown", Expr: `up{job="caddy"} == 0`, Metrics: []string{"up"},
 			Blueprint: time.Minute, Fast: 5 * time.Second, Severity: critical, Component: "proxy", Channel: emailSlack,
 			Summary: "The proxy does not answer its scrape",
+		},
+		{
+			Name: "InstanceDown", Expr: `up{job="node"} == 0`, Metrics: []string{"up"},
+			Blueprint: time.Minute, Fast: 15 * time.Second, Severity: critical, Component: "infrastructure", Channel: emailSlack,
+			Summary: "Host {{ $labels.instance }} does not answer its scrape",
 		},
 		{
 			Name: "TargetDown", Expr: `up == 0`, Metrics: []string{"up"},

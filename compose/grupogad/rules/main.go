@@ -76,5 +76,5 @@ func describe(out io.Writer) {
 	for _, r := range catalogue() {
 		fmt.Fprintf(out, "alert %-28s %-8s for %s (blueprint) %s (fast)\n", r.Name, r.Severity, promDuration(r.Blueprint), promDuration(r.Fast))
 	}
-	fmt.Fprintf(out, "defects: %s\n", strings.Join([]string{upOfExporter, missingMetric + "<Alert>"}, ", "))
+	fmt.Fprintf(out, "defects: %s\n", strings.Join(defectNames(), ", "))
 }

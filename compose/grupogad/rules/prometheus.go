@@ -64,6 +64,7 @@ func jobs() []scrapeConfig {
 	return []scrapeConfig{
 		job("prometheus", "prometheus", "monitoring", "localhost:9090"),
 		job("api", "api", "api", "api-1:8000", "api-2:8000"),
+		job("bot", "bot", "bot", "bot:8000"),
 		{Job: "postgres", Static: []targets{ // one exporter process per member, so that pg_up means one member
 			member("pg-exporter:9187", "pg-1:5432"), member("pg-exporter:9188", "pg-2:5432"), member("pg-exporter:9189", "pg-3:5432"),
 		}},

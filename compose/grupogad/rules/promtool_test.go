@@ -30,6 +30,8 @@ func TestPromtool(t *testing.T) {
 		{"blueprint", "blueprint", "", nil},
 		{"fast", "fast", "testdata/fast.yaml", nil},
 		{"up-of-exporter", "fast", "testdata/up-of-exporter.yaml", []string{upOfExporter}},
+		{"memory divides by zero", "fast", "testdata/memory-divides-by-zero.yaml", []string{memoryByZero}},
+		{"everything of Alertmanager", "fast", "", []string{unreachableRoute, placeholderReceiver, danglingInhibition, sloDrift}},
 		{"missing metric", "fast", "", []string{missingMetric + "RedisDown"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

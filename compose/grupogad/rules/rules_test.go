@@ -14,8 +14,8 @@ import (
 
 func TestCatalogueIsComplete(t *testing.T) {
 	want := []string{
-		"APIDown", "BackupTooOld", "BackupWALStopped", "CriticalLatencyP99", "HighErrorRate", "HighLatencyP95", "HighProxyLatency",
-		"HighWebSocketBroadcastErrors", "HighWebSocketLatency", "PostgreSQLDown", "PostgreSQLReplicationBroken", "ProxyDown",
+		"APIDown", "BackupTooOld", "BackupWALStopped", "BotDown", "CriticalLatencyP99", "HighBotLatency", "HighErrorRate", "HighLatencyP95", "HighProxyLatency",
+		"HighWebSocketBroadcastErrors", "HighWebSocketLatency", "InstanceDown", "PostgreSQLDown", "PostgreSQLReplicationBroken", "ProxyDown",
 		"RedisDown", "RedisHighEvictionRate", "RedisMemoryHigh", "RedisPrimaryMissing", "RedisReplicationBroken", "SlowQueries", "TargetDown",
 	}
 	if got := alertNames(catalogue()); !slices.Equal(got, want) {
@@ -98,6 +98,21 @@ func TestDefects(t *testing.T) {
 			[]string{"missing-metric:RedisDown"},
 			map[string]string{"RedisDown": `simulacro_missing_redis_up{job="redis"} == 0 or (simulacro_missing_up{job="redis"} == 0 and on () max(simulacro_missing_up{job="redis"}) == 1)`},
 		},
+		{
+			"division by a limit that is not set",
+			[]string{"memory-divides-by-zero"},
+			map[string]string{"RedisMemoryHigh": `redis_memory_used_bytes{job="redis"} / redis_memory_max_bytes{job="redis"} > 0.9`},
+		},
+		{
+			"thresholds that are not the SLOs",
+			[]string{"slo-drift"},
+			map[string]string{
+				"HighErrorRate":      `sum(rate(http_requests_total{job="api",status=~"5.."}[10s])) / sum(rate(http_requests_total{job="api"}[10s])) > 0.05`,
+				"HighLatencyP95":     `histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{job="api"}[10s]))) > 0.5`,
+				"CriticalLatencyP99": `histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket{job="api"}[10s]))) > 2`,
+			},
+		},
+		{"Alertmanager's alone", []string{"unreachable-route", "placeholder-receivers"}, nil},
 		{
 			"two on different rules",
 			[]string{"up-of-exporter", "missing-metric:TargetDown"},
@@ -200,5 +215,33 @@ func TestWriteIsReadableInContainersAndRepeatable(t *testing.T) {
 		if got := info.Mode().Perm(); got != want {
 			t.Errorf("%s has mode %o, want %o", filepath.Base(path), got, want)
 		}
+	}
+}
+
+// TestAlertmanagerDefects: each changes what it says, and the sound file has none of it.
+func TestAlertmanagerDefects(t *testing.T) {
+	s, err := setNamed("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound := alertmanagerConfig(s, nil)
+	if len(sound.Route.Routes) != 2 || sound.Receivers[0].Webhooks[0].URL != sinkURL {
+		t.Errorf("sound: %+v", sound)
+	}
+	for _, in := range sound.Inhibit { // a source that no rule defines never inhibits
+		if name := strings.Trim(strings.TrimPrefix(in.Source[0], "alertname="), `"`); !slices.Contains(alertNames(catalogue()), name) {
+			t.Errorf("no rule %s, which is to inhibit others", name)
+		}
+	}
+	if got := alertmanagerConfig(s, []string{unreachableRoute}); len(got.Route.Routes) != 3 || got.Route.Routes[2].Matchers[0] != `component="database"` || got.Route.Routes[0].Matchers[0] != `severity="critical"` {
+		t.Errorf("unreachable route: %+v", got.Route)
+	}
+	for _, r := range alertmanagerConfig(s, []string{placeholderReceiver}).Receivers {
+		if r.Webhooks[0].URL == sinkURL {
+			t.Errorf("%s still reaches the sink", r.Name)
+		}
+	}
+	if got := alertmanagerConfig(s, []string{danglingInhibition}).Inhibit; len(got) != len(sound.Inhibit)+1 {
+		t.Errorf("inhibitions: %+v", got)
 	}
 }

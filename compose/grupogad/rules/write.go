@@ -29,7 +29,7 @@ func (c choice) files() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name, content := range map[string]any{
 		"prometheus.yml": prometheusConfig(c.set), "rules.yml": alertRules(c.set, rules, c.defectLabel()),
-		"alertmanager.yml": alertmanagerConfig(c.set),
+		"alertmanager.yml": alertmanagerConfig(c.set, c.defects),
 	} {
 		body, err := yaml.Marshal(content)
 		if err != nil {

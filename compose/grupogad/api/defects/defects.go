@@ -30,18 +30,30 @@ const (
 	BreakerNoHalfOpen Name = "breaker-no-half-open"
 	// RateLimit100 limits every client to 100 requests a minute.
 	RateLimit100 Name = "rate-limit-100"
-	// OwnEchoDelivered hands the publishing instance's own clients every message twice: when it is published, and again when
-	// it comes back from Redis (as the real system does).
-	OwnEchoDelivered Name = "own-echo-delivered"
+	// OwnEchoTwice delivers a broadcast to the publishing instance's own connections again when it comes back from Redis.
+	OwnEchoTwice Name = "own-echo-twice"
+	// ActiveConnectionsZero makes every scrape find ggrt_active_connections at 0.
+	ActiveConnectionsZero Name = "active-connections-zero"
+	// LatencyNeverObserved leaves ggrt_message_latency_seconds without samples.
+	LatencyNeverObserved Name = "latency-never-observed"
+	// StreamNeverReplays begins at the stream's end after every interruption, so that what came meanwhile is missed.
+	StreamNeverReplays Name = "stream-never-replays"
+	// NotificationAcksEarly acknowledges notifications that Redis never took.
+	NotificationAcksEarly Name = "notification-acks-early"
 )
 
 // All lists every defect, in the order in which they are documented.
 func All() []Name {
-	return []Name{SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100, OwnEchoDelivered}
+	return []Name{
+		SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100,
+		OwnEchoTwice, ActiveConnectionsZero, LatencyNeverObserved, StreamNeverReplays, NotificationAcksEarly,
+	}
 }
 
 // Set is the defects that are on. Its methods may be called from any goroutine.
 type Set struct {
+	known []Name
+
 	mu      sync.Mutex
 	on      map[Name]bool
 	changed chan struct{}
@@ -49,8 +61,11 @@ type Set struct {
 
 // Parse reads a comma separated list; an empty list is the sound system. Every unknown name is
 // reported at once.
-func Parse(list string) (*Set, error) {
-	s := &Set{changed: make(chan struct{})}
+func Parse(list string) (*Set, error) { return ParseOf(All(), list) }
+
+// ParseOf is Parse for a service with defects of its own.
+func ParseOf(known []Name, list string) (*Set, error) {
+	s := &Set{known: known, changed: make(chan struct{})}
 	return s, s.Replace(strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }))
 }
 
@@ -59,14 +74,14 @@ func (s *Set) Replace(names []string) error {
 	on := map[Name]bool{}
 	var unknown []string
 	for _, n := range names {
-		if !slices.Contains(All(), Name(n)) {
+		if !slices.Contains(s.known, Name(n)) {
 			unknown = append(unknown, n)
 			continue
 		}
 		on[Name(n)] = true
 	}
 	if len(unknown) > 0 {
-		return fmt.Errorf("unknown defect %s; there are %v", strings.Join(unknown, ", "), All())
+		return fmt.Errorf("unknown defect %s; there are %v", strings.Join(unknown, ", "), s.known)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -103,7 +103,7 @@ func (c *client) write(it item) bool {
 	if it.message {
 		c.hub.m.sent.Inc()
 	}
-	if it.sentNs != 0 {
+	if it.sentNs != 0 && !c.hub.o.NoLatency() {
 		c.hub.m.latency.Observe(float64(time.Now().UnixNano()-it.sentNs) / 1e9)
 	}
 	return true

@@ -21,9 +21,21 @@ type Options struct {
 	MaxConns     int           // more are refused
 	WriteTimeout time.Duration // one frame to one socket
 	Heartbeat    time.Duration // between two pings
-	Echo         func() bool   // whether our own messages are delivered again when they come back; nil: never
 	Register     prometheus.Registerer
 	Log          *zap.Logger
+
+	// The defects; nil is no.
+	EchoOwn    func() bool // is our own echo delivered again?
+	ActiveZero func() bool // is the gauge of open connections 0?
+	NoLatency  func() bool // is the latency never observed?
+}
+
+func (o *Options) withDefaults() {
+	for _, f := range []*func() bool{&o.EchoOwn, &o.ActiveZero, &o.NoLatency} {
+		if *f == nil {
+			*f = func() bool { return false }
+		}
+	}
 }
 
 // Identity is who a connection belongs to.
@@ -52,6 +64,7 @@ type Hub struct {
 
 // New makes an empty hub and registers its metrics.
 func New(o Options) *Hub {
+	o.withDefaults()
 	h := &Hub{
 		o: o, m: newMetrics(o.Register), clients: map[*client]struct{}{}, topics: map[string]map[*client]struct{}{},
 		users: map[string]int{}, roles: map[string]int{},
@@ -138,10 +151,12 @@ func (h *Hub) Relay(payload []byte) error {
 	if err := unmarshal(payload, &e); err != nil {
 		return err
 	}
-	if e.RoutingMetadata.Origin == h.o.Origin && (h.o.Echo == nil || !h.o.Echo()) {
+	switch own := e.RoutingMetadata.Origin == h.o.Origin; {
+	case own && !h.o.EchoOwn():
 		return nil
+	case !own:
+		h.m.relayed.Inc()
 	}
-	h.m.relayed.Inc()
 	h.fanOut(payload, deref(e.Topic), e.RoutingMetadata.SentUnixNs)
 	return nil
 }

@@ -170,10 +170,10 @@ func TestATopicListIsBounded(t *testing.T) {
 	}
 }
 
-// The defect own-echo-delivered: those who listen where a message is published get it twice, the others once.
+// The defect own-echo-twice: those who listen where a message is published get it twice, the others once.
 func TestOwnEchoIsDelivered(t *testing.T) {
 	t.Parallel()
-	h, _ := newHub(t, func(o *Options) { o.Echo = func() bool { return true } })
+	h, _ := newHub(t, func(o *Options) { o.EchoOwn = func() bool { return true } })
 	p := connect(t, h, "1", "LEVEL_1")
 	payload, _, err := h.Broadcast(note(t, "", "seq 1"))
 	if err == nil {

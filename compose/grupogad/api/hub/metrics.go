@@ -58,6 +58,9 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- c.active; ch <- 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.hub.Stats()
+	if c.hub.o.ActiveZero() {
+		s.Connections = 0
+	}
 	ch <- prometheus.MustNewConstMetric(c.active, prometheus.GaugeValue, float64(s.Connections))
 	ch <- prometheus.MustNewConstMetric(c.users, prometheus.GaugeValue, float64(s.Users))
 	for role, n := range s.ByRole {

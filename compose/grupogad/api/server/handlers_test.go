@@ -91,7 +91,7 @@ func TestPrivateRoutesAskForAToken(t *testing.T) {
 	sv := newService(t, nil)
 	for _, route := range []string{
 		"GET /tasks/", "POST /tasks/", "GET /tasks/1", "PUT /tasks/1", "DELETE /tasks/1", "POST /tasks/emergency",
-		"GET /stats/user/1", "POST /ws/_test/broadcast", "GET /_reference/defects", "PUT /_reference/defects",
+		"GET /stats/user/1", "POST /ws/_test/broadcast", "POST /notifications", "GET /tasks/recent", "GET /tasks/code/x", "GET /_reference/defects", "PUT /_reference/defects",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		if got, _, _ := sv.do(method, path, "{}", "Authorization", ""); got != http.StatusUnauthorized {
@@ -330,6 +330,11 @@ func TestHTTPMetrics(t *testing.T) {
 	sv.status(404, "GET", "/tasks/99", "")
 	sv.status(404, "BREW", "/coffee", "")
 	sv.websocket(sv.token)
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) { // counted after the handshake was answered
+		if _, there := metricstest.Lookup(t, sv.reg, "http_requests_total", "endpoint=/ws/connect"); there {
+			break
+		}
+	}
 	for _, want := range []struct {
 		value  float64
 		labels []string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eevans-d/simulacro/compose/grupogad/api/auth"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/breaker"
+	"github.com/eevans-d/simulacro/compose/grupogad/api/bus"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/defects"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/hub"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/limit"
@@ -20,6 +21,8 @@ import (
 type TaskReader interface {
 	Tasks(ctx context.Context, skip, limit int) ([]store.Task, error)
 	Task(ctx context.Context, id int) (store.Task, error)
+	TaskByCode(ctx context.Context, codigo string) (store.Task, error)
+	RecentTasks(ctx context.Context, limit int) ([]store.Task, error)
 }
 
 // TaskWriter changes tasks.
@@ -52,8 +55,10 @@ type Deps struct {
 	People      People
 	Cache       Cache
 	Publish     func(ctx context.Context, payload []byte) error
+	Append      func(ctx context.Context, stream string, values map[string]any) (Entry, error)
 	PingDB      func(context.Context) error
 	PingRedis   func(context.Context) error
+	Relayed     *RelayLog
 	Schema      func() error // nil once the schema is in place, else why it is not
 	Subscribed  func() bool
 
@@ -67,6 +72,9 @@ type Deps struct {
 	Gatherer  prometheus.Gatherer
 	Log       *zap.Logger
 }
+
+// Entry is what became of an entry for a stream: its id there, and how many replicas have it.
+type Entry = bus.Entry
 
 // Server answers requests.
 type Server struct {
@@ -104,15 +112,20 @@ func (s *Server) Handler() http.Handler {
 
 	private("GET /tasks/{$}", s.listTasks)
 	private("POST /tasks/{$}", s.createTask)
+	private("GET /tasks/recent", s.recentTasks)
+	private("GET /tasks/code/{codigo}", s.taskByCode)
 	private("GET /tasks/{id}", s.getTask)
 	private("PUT /tasks/{id}", s.updateTask)
 	private("DELETE /tasks/{id}", s.deleteTask)
 	private("POST /tasks/emergency", s.emergency)
 	private("GET /stats/user/{id}", s.userStats)
 	private("POST /ws/_test/broadcast", s.broadcast)
+	private("POST /notifications", s.notify)
 	if s.Environment == Reference {
 		open("GET /_reference/defects", s.authenticated(s.getDefects))
 		open("PUT /_reference/defects", s.authenticated(s.putDefects))
+		open("GET /_reference/relayed", s.relayed)
+		open("DELETE /_reference/relayed/{id}", s.forgetRelayed)
 	}
 	return s.measured(mux)
 }

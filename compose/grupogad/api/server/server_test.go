@@ -32,6 +32,8 @@ type fake struct {
 	tasks       map[int]store.Task
 	cache       map[string]string
 	published   [][]byte
+	entries     []map[string]any
+	replicas    int64 // that confirm an entry
 	statsAsked  int
 	passwordFor func(string) string
 }
@@ -53,6 +55,27 @@ func (f *fake) Task(_ context.Context, id int) (store.Task, error) {
 		return t, apierr.New(http.StatusNotFound, "The task with this id does not exist in the system")
 	}
 	return t, nil
+}
+
+func (f *fake) TaskByCode(_ context.Context, codigo string) (store.Task, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.tasks {
+		if t.Codigo == codigo {
+			return t, f.db
+		}
+	}
+	return store.Task{}, apierr.New(http.StatusNotFound, "The task with this id does not exist in the system")
+}
+
+func (f *fake) RecentTasks(_ context.Context, limit int) ([]store.Task, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []store.Task
+	for id := len(f.tasks); id > 0 && len(out) < limit; id-- {
+		out = append(out, f.tasks[id])
+	}
+	return out, f.db
 }
 
 func (f *fake) CreateTask(_ context.Context, in store.TaskInput) (store.Task, error) {
@@ -131,6 +154,17 @@ func (f *fake) publish(_ context.Context, payload []byte) error {
 	return f.redis
 }
 
+func (f *fake) add(_ context.Context, stream string, values map[string]any) (Entry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.redis != nil {
+		return Entry{}, f.redis
+	}
+	values["stream"] = stream
+	f.entries = append(f.entries, values)
+	return Entry{ID: fmt.Sprintf("%d-0", len(f.entries)), Replicas: f.replicas}, nil
+}
+
 // service is a server on fakes, with a client's view of it.
 type service struct {
 	t      *testing.T
@@ -160,13 +194,14 @@ func newService(t *testing.T, change func(*Deps)) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{tasks: map[int]store.Task{}, cache: map[string]string{}, passwordFor: func(p string) string { h, _ := passwords.Hash(p); return h }}
+	f := &fake{replicas: 1, tasks: map[int]store.Task{}, cache: map[string]string{}, passwordFor: func(p string) string { h, _ := passwords.Hash(p); return h }}
 	sv := &service{t: t, f: f, reg: reg}
 	circuit := func(name string) *breaker.Breaker {
 		return breaker.New(name, breaker.Options{OpenFor: time.Hour, Register: labelled, CountClient: func() bool { return d.On(defects.BreakerCounts4xx) }})
 	}
 	deps := Deps{
 		Instance: "api-1", Environment: Reference, Tasks: f, Writes: f, People: f, Cache: f, Publish: f.publish,
+		Append: f.add, Relayed: NewRelayLog("api-1/x"),
 		PingDB:    func(context.Context) error { return f.lock(&f.db) },
 		PingRedis: func(context.Context) error { return f.lock(&f.redis) },
 		Schema:    func() error { return sv.schema }, Subscribed: func() bool { return true },

@@ -39,6 +39,28 @@ func (s *Server) getTask(w http.ResponseWriter, r *http.Request, _ auth.Identity
 	return s.withTask(w, r, s.Tasks.Task)
 }
 
+func (s *Server) taskByCode(w http.ResponseWriter, r *http.Request, _ auth.Identity) error {
+	codigo := r.PathValue("codigo")
+	return s.task(w, r, 0, func(ctx context.Context, _ int) (store.Task, error) { return s.Tasks.TaskByCode(ctx, codigo) })
+}
+
+func (s *Server) recentTasks(w http.ResponseWriter, r *http.Request, _ auth.Identity) error {
+	limit, err := queryInt(r, "limit", 10, 1, 100)
+	if err != nil {
+		return err
+	}
+	tasks := []store.Task{}
+	err = s.DB.Do(r.Context(), func(ctx context.Context) error {
+		found, err := s.Tasks.RecentTasks(ctx, limit)
+		tasks = append(tasks, found...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return ok(w, tasks)
+}
+
 func (s *Server) deleteTask(w http.ResponseWriter, r *http.Request, _ auth.Identity) error {
 	return s.withTask(w, r, s.changing(s.Writes.DeleteTask))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eevans-d/simulacro/compose/grupogad/api/apierr"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/auth"
+	"github.com/eevans-d/simulacro/compose/grupogad/api/bus"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/hub"
 	"github.com/gobwas/ws"
 )
@@ -67,6 +68,7 @@ func (s *Server) broadcast(w http.ResponseWriter, r *http.Request, _ auth.Identi
 		Content json.RawMessage `json:"content"`
 		Level   json.RawMessage `json:"level"`
 		Topic   *string         `json:"topic"`
+		Via     string          `json:"via"` // pubsub (default) or stream
 	}
 	if err := decode(r, &in); err != nil {
 		return err
@@ -77,6 +79,9 @@ func (s *Server) broadcast(w http.ResponseWriter, r *http.Request, _ auth.Identi
 	if in.Topic != nil && len(*in.Topic) > maxTopic {
 		return apierr.New(http.StatusUnprocessableEntity, "Validation Error: topic may have %d characters", maxTopic)
 	}
+	if in.Via != "" && in.Via != ViaPubSub && in.Via != ViaStream {
+		return apierr.New(http.StatusUnprocessableEntity, "Validation Error: via is %s or %s", ViaPubSub, ViaStream)
+	}
 	e, err := hub.NewEnvelope(hub.EventNotification, map[string]json.RawMessage{"title": in.Title, "content": in.Content, "level": in.Level})
 	if err != nil {
 		return apierr.New(http.StatusUnprocessableEntity, "Validation Error: %v", err)
@@ -86,16 +91,30 @@ func (s *Server) broadcast(w http.ResponseWriter, r *http.Request, _ auth.Identi
 	if err != nil {
 		return apierr.New(http.StatusUnprocessableEntity, "Validation Error: %v", err)
 	}
-	err = s.Redis.Do(r.Context(), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		return s.Publish(ctx, payload)
-	})
+	err = s.publish(r.Context(), in.Via, payload)
 	answer := map[string]any{"status": "ok", "sent": sent, "published": err == nil, "message_id": e.MessageID}
 	if err != nil {
 		answer["publish_error"] = err.Error()
 	}
 	return ok(w, answer)
+}
+
+// The ways to the other instances: at most once, or kept in a stream that is read again after an interruption.
+const (
+	ViaPubSub = "pubsub"
+	ViaStream = "stream"
+)
+
+func (s *Server) publish(ctx context.Context, via string, payload []byte) error {
+	if via == ViaStream {
+		_, err := s.append(ctx, bus.Broadcasts, map[string]any{"payload": payload})
+		return err
+	}
+	return s.Redis.Do(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+		defer cancel()
+		return s.Publish(ctx, payload)
+	})
 }
 
 func (s *Server) wsStats(w http.ResponseWriter, _ *http.Request) error {

@@ -61,6 +61,25 @@ func (s *Store) Task(ctx context.Context, id int) (Task, error) {
 	return s.oneTask(ctx, "task_get", "SELECT "+taskColumns+" FROM tareas WHERE id = $1", id)
 }
 
+// TaskByCode reads one task by its code; a missing one is a 404.
+func (s *Store) TaskByCode(ctx context.Context, codigo string) (Task, error) {
+	return s.oneTask(ctx, "task_by_code", "SELECT "+taskColumns+" FROM tareas WHERE codigo = $1", codigo)
+}
+
+// RecentTasks lists the newest tasks, newest first.
+func (s *Store) RecentTasks(ctx context.Context, limit int) ([]Task, error) {
+	var out []Task
+	err := s.query(ctx, "tasks_recent", func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, "SELECT "+taskColumns+" FROM tareas ORDER BY id DESC LIMIT $1", limit)
+		if err != nil {
+			return err
+		}
+		out, err = pgx.CollectRows(rows, pgx.RowToStructByName[Task])
+		return err
+	})
+	return out, err
+}
+
 // CreateTask inserts a task; a codigo that exists is a 400.
 func (s *Store) CreateTask(ctx context.Context, in TaskInput) (Task, error) {
 	return s.oneTask(ctx, "task_create", `INSERT INTO tareas
