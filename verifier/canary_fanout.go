@@ -88,10 +88,8 @@ func fanOutSpec(name, run string, s drills.CanarySpec) (drills.CanarySpec, error
 
 // open logs in and connects to every address once, to see that it can.
 func (f *fanOut) open(ctx context.Context) error {
-	if f.session != nil {
-		if _, err := f.session.attempt(ctx); err != nil {
-			return fmt.Errorf("login: %w", err)
-		}
+	if err := f.enter(ctx); err != nil {
+		return err
 	}
 	for _, url := range f.spec.Receive {
 		conn, why := f.connect(ctx, url)
@@ -100,6 +98,20 @@ func (f *fanOut) open(ctx context.Context) error {
 		}
 		if err := conn.CloseNow(); err != nil {
 			return errors.Join(fmt.Errorf("receive at %s", hostOfURL(url)), err)
+		}
+	}
+	return nil
+}
+
+// enter logs in, again where a busy server refuses at first, as the session does later on.
+func (f *fanOut) enter(ctx context.Context) error {
+	for f.session != nil {
+		_, err := f.session.attempt(ctx)
+		if err == nil {
+			return nil
+		}
+		if !drills.Wait(ctx, loginRetry) {
+			return fmt.Errorf("login: %w", err)
 		}
 	}
 	return nil
