@@ -1,4 +1,4 @@
-package scenario_test
+package main
 
 import (
 	"os"
@@ -11,32 +11,10 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 	"github.com/eevans-d/simulacro/drills/catalog"
 	"github.com/eevans-d/simulacro/drills/scenario"
+	"github.com/eevans-d/simulacro/experiments"
 )
 
 const gad = "../../compose/grupogad"
-
-// anyKind takes whatever parameters a step has: what each fault accepts is tested where the faults are.
-func anyKind(name, duration string) drills.Kind {
-	return drills.Kind{Info: drills.Info{Kind: name, Duration: duration}, New: func(decode drills.Decode) (drills.Fault, error) {
-		var p map[string]any
-		return nil, decode(&p)
-	}}
-}
-
-func shippedKinds() drills.Kinds {
-	out := drills.Kinds{}
-	for name, duration := range map[string]string{
-		"kill": "optional", "pause": "required", "partition": "required", "latency": "required", "packet-loss": "required", "switchover": "none", "saturate-websocket": "required",
-		"connection-exhaustion": "required", "postgres-drop-index": "required", "postgres-lock-storm": "required", "postgres-long-transaction": "required",
-		"postgres-replay-pause": "required", "redis-client-kill": "none", "redis-maxmemory": "required", "redis-persistence": "required",
-		"saturate-http": "required", "saturate-redis": "required", "saturate-postgres": "required", "user-mix": "required",
-		"cpu-stress": "required", "memory-stress": "required", "memory-limit": "required", "file-descriptors": "required", "restart-loop": "required", "rolling-restart": "none",
-		"http-fault": "required", "exchange-fault": "required",
-	} {
-		out[name] = anyKind(name, duration)
-	}
-	return out
-}
 
 func shippedSystem(t *testing.T, file string) *drills.System {
 	t.Helper()
@@ -60,7 +38,7 @@ func TestReferenceSystemAndItsDrills(t *testing.T) {
 	}
 	for _, file := range found {
 		for _, profile := range []string{"", "ci"} {
-			d, err := scenario.LoadDrill(file, shippedKinds(), s, scenario.Options{Profile: profile})
+			d, err := scenario.LoadDrill(file, experiments.All(), s, scenario.Options{Profile: profile})
 			if err != nil {
 				t.Errorf("profile %q:\n%v", profile, err)
 				continue
@@ -83,7 +61,7 @@ func TestAlertsOfDrillsExist(t *testing.T) {
 	}
 	s := shippedSystem(t, gad+"/system.yaml")
 	for _, name := range scenario.Names(s, nil) {
-		d, err := scenario.LoadDrill(name, shippedKinds(), s, scenario.Options{})
+		d, err := scenario.LoadDrill(name, experiments.All(), s, scenario.Options{})
 		if err != nil || d.Expect.Alerts == nil {
 			t.Errorf("%s: expects nothing of alerts: %v", name, err)
 			continue
@@ -107,7 +85,7 @@ func TestReferenceCalendar(t *testing.T) {
 	}
 	s := shippedSystem(t, filepath.Join(filepath.Dir(c.File), c.System))
 	for _, e := range c.Entries {
-		_, err := scenario.LoadDrill(e.Drill, shippedKinds(), s, scenario.Options{Component: e.Component, Profile: e.Profile, Catalog: catalog.Files()})
+		_, err := scenario.LoadDrill(e.Drill, experiments.All(), s, scenario.Options{Component: e.Component, Profile: e.Profile, Catalog: catalog.Files()})
 		if err != nil {
 			t.Errorf("%s:\n%v", e.Name, err)
 		}
@@ -120,7 +98,7 @@ func TestCatalogueFitsEveryComponent(t *testing.T) {
 		for _, name := range catalog.Names() {
 			for component, c := range s.Components {
 				opt := scenario.Options{Component: component, Catalog: catalog.Files()}
-				d, err := scenario.LoadDrill(name, shippedKinds(), s, opt)
+				d, err := scenario.LoadDrill(name, experiments.All(), s, opt)
 				if err != nil {
 					t.Errorf("%s on %s of %s:\n%v", name, component, s.Name, err)
 					continue
