@@ -8,10 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/eevans-d/simulacro/drills"
 )
@@ -27,6 +25,11 @@ func (e *Engine) Members(ctx context.Context) ([]drills.Member, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.membersOf(found), nil
+}
+
+// membersOf turns inspected containers into members, by name.
+func (e *Engine) membersOf(found []container.InspectResponse) []drills.Member {
 	count := map[string]int{}
 	for _, c := range found {
 		count[c.Config.Labels[labelService]]++
@@ -40,7 +43,7 @@ func (e *Engine) Members(ctx context.Context) ([]drills.Member, error) {
 		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b drills.Member) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
+	return out
 }
 
 // listProject lists the containers of the project's services.
@@ -60,20 +63,8 @@ func (e *Engine) inspectProject(ctx context.Context) ([]container.InspectRespons
 	if err != nil {
 		return nil, err
 	}
-	found := make([]container.InspectResponse, len(list))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(inspectParallel)
-	for i, c := range list {
-		g.Go(func() error {
-			r, err := e.api.ContainerInspect(ctx, c.ID)
-			if err != nil && !errdefs.IsNotFound(err) {
-				return fmt.Errorf("inspect %s: %w", c.ID, err)
-			}
-			found[i] = r
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	found, err := e.inspectAll(ctx, list)
+	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(found, func(c container.InspectResponse) bool { return c.ContainerJSONBase == nil || c.Config == nil }), nil

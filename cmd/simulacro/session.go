@@ -22,6 +22,9 @@ import (
 // roleEvery is how often the roles are read during a run: the resolution of role changes.
 const roleEvery = 250 * time.Millisecond
 
+// inspectEvery is how old, beside its state, what is watched of a member may be.
+const inspectEvery = 2 * time.Second
+
 // session is one connection to a system, for one run (or for looking at it).
 type session struct {
 	app       *app
@@ -122,8 +125,10 @@ func (s *session) monitor(d *drills.Drill) (*monitor.Monitor, error) {
 // observers are everything that watches a run: roles, monitoring, every probe of the system (what else suffers is worth
 // knowing, and a probe costs a fraction of a percent of a core), and the component's canaries.
 func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier.Rates, samples drills.Samples, run string) []drills.Observer {
+	watched := *s.mux
+	watched.Inventory = s.engine.Recent(inspectEvery)
 	out := []drills.Observer{
-		&drills.RoleWatch{Runtime: s.mux, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
+		&drills.RoleWatch{Runtime: &watched, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
 		m, newEndWatch(s.faultEnds), s.restores, s.runbooks,
 		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
