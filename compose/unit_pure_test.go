@@ -44,8 +44,10 @@ func TestAReplacementLeavesOutWhatTheEngineMadeUp(t *testing.T) {
 		}},
 		Config: &container.Config{Hostname: id[:12]},
 		Mounts: []container.MountPoint{
-			{Type: "volume", Name: "named", Destination: "/named"}, {Type: "volume", Name: "m", Destination: "/mounted"},
-			{Type: "volume", Name: "anonymous", Destination: "/anon"}, {Type: "bind", Source: "/x", Destination: "/bound"},
+			{Type: "volume", Name: "named", Destination: "/named"},
+			{Type: "volume", Name: "m", Destination: "/mounted"},
+			{Type: "volume", Name: "anonymous", Destination: "/anon"},
+			{Type: "bind", Source: "/x", Destination: "/bound"},
 		},
 		NetworkSettings: &container.NetworkSettings{Networks: map[string]*network.EndpointSettings{
 			"p_a": {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: "10.0.0.9"}, Aliases: []string{"db", id[:12]}, IPAddress: "10.0.0.9"},

@@ -32,8 +32,8 @@ func (m *more) roll(ctx context.Context, id string, a UnitArgs) error {
 func (m *more) healthy(ctx context.Context, id string, within time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("it is not healthy %s after its start", within))
 	defer cancel()
-	last := "not looked at"
 	for {
+		var last string
 		c, err := m.e.api.ContainerInspect(ctx, id)
 		switch {
 		case err != nil:

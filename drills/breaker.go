@@ -15,7 +15,7 @@ type BreakerSpec struct {
 type BreakerMetrics struct {
 	From     From              `json:"from" yaml:"from"`
 	URLs     []string          `json:"urls" yaml:"urls"`                     // one per instance, in the text format of Prometheus
-	Every    Duration          `json:"every,omitempty" yaml:"every"`         // default 100ms
+	Every    Duration          `json:"every,omitempty" yaml:"every"`         // default 100ms where a drill judges a breaker, else 1s
 	Timeout  Duration          `json:"timeout,omitempty" yaml:"timeout"`     // default 1s
 	Labels   map[string]string `json:"labels,omitempty" yaml:"labels"`       // that choose this breaker's series
 	State    string            `json:"state" yaml:"state"`                   // gauge

@@ -8,8 +8,11 @@ import (
 // TestChecklist: a topic is as bad as its worst line, and one that nobody looked at is never good.
 func TestChecklist(t *testing.T) {
 	got := Checklist([]Diagnosis{
-		{What: "a", Level: LevelOK, Topic: TopicAlerts}, {What: "b", Level: LevelWarning, Found: "x", Topic: TopicAlerts},
-		{What: "c", Level: LevelNotChecked, Found: "y", Topic: TopicAlerts}, {What: "d", Level: LevelOK, Topic: TopicSecrets}, {What: "e", Level: LevelProblem},
+		{What: "a", Level: LevelOK, Topic: TopicAlerts},
+		{What: "b", Level: LevelWarning, Found: "x", Topic: TopicAlerts},
+		{What: "c", Level: LevelNotChecked, Found: "y", Topic: TopicAlerts},
+		{What: "d", Level: LevelOK, Topic: TopicSecrets},
+		{What: "e", Level: LevelProblem},
 	})
 	if len(got) != len(Topics()) {
 		t.Fatalf("%d lines", len(got))

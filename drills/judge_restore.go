@@ -122,7 +122,7 @@ func (x *RestoreExpect) judgePoint(m *RestoreMeasured, t0 *Stamp) Judged {
 		j.Verdict, j.Actual, j.Why = NotMeasured, "not measured", "nothing restored says how far it reaches"
 		return j
 	}
-	s := t0.Interval.Since(*m.Point)
+	s := t0.Since(*m.Point)
 	j.Span, j.Actual, j.Verdict, j.Evidence = &s, s.String(), JudgeMax(s, x.RecoveryPoint), m.Source
 	if j.Verdict == NotMet {
 		j.Why = fmt.Sprintf("The restored instance ends %s before T0: what was written since is lost", s)

@@ -16,14 +16,22 @@ import (
 func TestExchangePlans(t *testing.T) {
 	const api = `"peers":[{"member":"api-1","ip":"10.0.0.21"},{"member":"api-2","ip":"10.0.0.22"}],`
 	cases := []struct{ kind, with, args string }{
-		{"http-fault", `{"host":"api.telegram.org","ports":[80],"rules":[{"match":{"path":"/bot*"},"share":"25%","status":{"code":429,"retry_after":"3s"}}]}`,
-			`"hosts":["api.telegram.org"],"direction":"out","ports":[80],"protocol":"tcp","exchange":"http","rules":[{"match":{"path":"/bot*"},"share":0.25,"status":{"code":429,"retry_after":"3s"}}],`},
-		{"http-fault", `{"side":"in","ports":[8000],"rules":[{"delay":"5s"},{"body":{"corrupt":"1%"}}]}`,
-			`"direction":"in","own_ports":[8000],"protocol":"tcp","exchange":"http","rules":[{"share":1,"delay":"5s"},{"share":1,"body":{"corrupt":0.01}}],`},
-		{"exchange-fault", `{"on":"api","ports":[8000],"share":"25%","delay":"5s"}`,
-			api + `"direction":"out","ports":[8000],"protocol":"tcp","exchange":"tcp","rules":[{"share":0.25,"delay":"5s"}],`},
-		{"exchange-fault", `{"on":"api","side":"in","ports":[6379],"abort":"lose-answer"}`,
-			api + `"direction":"in","own_ports":[6379],"protocol":"tcp","exchange":"tcp","rules":[{"share":1,"abort":"lose-answer"}],`},
+		{
+			"http-fault", `{"host":"api.telegram.org","ports":[80],"rules":[{"match":{"path":"/bot*"},"share":"25%","status":{"code":429,"retry_after":"3s"}}]}`,
+			`"hosts":["api.telegram.org"],"direction":"out","ports":[80],"protocol":"tcp","exchange":"http","rules":[{"match":{"path":"/bot*"},"share":0.25,"status":{"code":429,"retry_after":"3s"}}],`,
+		},
+		{
+			"http-fault", `{"side":"in","ports":[8000],"rules":[{"delay":"5s"},{"body":{"corrupt":"1%"}}]}`,
+			`"direction":"in","own_ports":[8000],"protocol":"tcp","exchange":"http","rules":[{"share":1,"delay":"5s"},{"share":1,"body":{"corrupt":0.01}}],`,
+		},
+		{
+			"exchange-fault", `{"on":"api","ports":[8000],"share":"25%","delay":"5s"}`,
+			api + `"direction":"out","ports":[8000],"protocol":"tcp","exchange":"tcp","rules":[{"share":0.25,"delay":"5s"}],`,
+		},
+		{
+			"exchange-fault", `{"on":"api","side":"in","ports":[6379],"abort":"lose-answer"}`,
+			api + `"direction":"in","own_ports":[6379],"protocol":"tcp","exchange":"tcp","rules":[{"share":1,"abort":"lose-answer"}],`,
+		},
 	}
 	for _, c := range cases {
 		f, err := build(t, c.kind, c.with)

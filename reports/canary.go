@@ -48,8 +48,11 @@ func deliveryText(c drills.CanaryMeasured) []string {
 			n    int
 			text string
 		}{
-			{x.Lost, "%d missed"}, {x.Connected, "(%d of them while connected)"}, {x.Duplicated, "%d more than once"},
-			{x.Reordered, "%d out of order"}, {x.Reconnects, "connected again %d times"},
+			{x.Lost, "%d missed"},
+			{x.Connected, "(%d of them while connected)"},
+			{x.Duplicated, "%d more than once"},
+			{x.Reordered, "%d out of order"},
+			{x.Reconnects, "connected again %d times"},
 		} {
 			switch {
 			case n.n == 0:

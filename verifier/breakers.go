@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 // BreakersConfig is what NewBreakers needs. Expand and Log may be left out.
 type BreakersConfig struct {
 	Components map[string]drills.Component
+	Every      time.Duration // between two readings where the system file says nothing; zero: 100 ms
 	Launcher   drills.Launcher
 	Samples    drills.Samples
 	Expand     func(string) (string, error)
@@ -82,7 +84,7 @@ func (b *Breakers) readers() (map[drills.Place][]breakerReader, error) {
 				}
 				r := byURL[place][u]
 				if r == nil {
-					r = &breakerReader{URL: u, Every: drills.Duration(breakerEvery), Timeout: drills.Duration(breakerTimeout), Breakers: map[string]drills.BreakerMetrics{}}
+					r = &breakerReader{URL: u, Every: drills.Duration(cmp.Or(b.cfg.Every, breakerEvery)), Timeout: drills.Duration(breakerTimeout), Breakers: map[string]drills.BreakerMetrics{}}
 					byURL[place][u] = r
 				}
 				if m.Every > 0 {

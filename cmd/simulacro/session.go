@@ -130,8 +130,8 @@ func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: &watched, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
 		m, newEndWatch(s.faultEnds), s.restores, s.runbooks,
-		verifier.NewProbes(verifier.ProbesConfig{Specs: s.system.Probes, Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
-		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
+		verifier.NewProbes(verifier.ProbesConfig{Specs: d.ProbesFor(s.system), Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
+		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Every: breakersEvery(d), Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}
 	out = append(out, s.canaryObservers(d, rates, samples, run)...)
 	return out
@@ -144,9 +144,17 @@ func (s *session) rates(d *drills.Drill, run string) *verifier.Rates {
 		canaries[name] = s.system.Canaries[name]
 	}
 	return verifier.NewRates(verifier.RatesConfig{
-		Probes: s.system.Probes, Canaries: canaries, Limits: s.system.Limits.Targets, Run: run, Recovery: d.Recovery,
+		Probes: d.ProbesFor(s.system), Canaries: canaries, Limits: s.system.Limits.Targets, Run: run, Recovery: d.Recovery,
 		Launcher: s.launch, Expand: s.expand, Log: s.log.Named("rates"),
 	})
+}
+
+// breakersEvery is how often breakers' metrics are read: as often as they need where the drill judges one, else now and then.
+func breakersEvery(d *drills.Drill) time.Duration {
+	if len(d.Expect.Breakers) > 0 {
+		return 0 // the default
+	}
+	return time.Second
 }
 
 // canaries are those that judge the drilled component and those that the drill names.

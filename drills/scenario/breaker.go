@@ -33,9 +33,10 @@ func (d *document) breakers(path string, c *drills.Component, s *drills.System) 
 func (d *document) breakerMetrics(path string, m *drills.BreakerMetrics) {
 	d.onePlace(path, "metrics are read from one place")
 	d.from(path, m.From, false)
-	fill(&m.Every, 100*time.Millisecond)
 	fill(&m.Timeout, time.Second)
-	d.between(path+".every", m.Every, 10*time.Millisecond, time.Minute)
+	if m.Every != 0 || d.has(path+".every") {
+		d.between(path+".every", m.Every, 10*time.Millisecond, time.Minute)
+	}
 	d.between(path+".timeout", m.Timeout, time.Millisecond, time.Minute)
 	d.required(path+".urls", len(m.URLs) > 0, "one for each instance: http://host:port/metrics")
 	for i, u := range m.URLs {

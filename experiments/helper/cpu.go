@@ -36,6 +36,7 @@ type burner struct {
 	spec   CPU
 	group  group
 	duty   atomic.Uint64 // share of the time that a worker is busy, as float64 bits
+	spun   atomic.Int64
 	mu     sync.Mutex
 	points []burnPoint // of about the last second
 	start  burnPoint
@@ -127,7 +128,7 @@ func (b *burner) burn(ctx context.Context) {
 	for ctx.Err() == nil {
 		busy := time.Duration(math.Float64frombits(b.duty.Load()) * float64(burnPeriod))
 		for began := time.Now(); time.Since(began) < busy; {
-			spin()
+			b.spun.Store(spin())
 		}
 		if busy >= burnPeriod {
 			continue
@@ -140,10 +141,10 @@ func (b *burner) burn(ctx context.Context) {
 	}
 }
 
-// spin is a little work that nobody wants.
-func spin() (x int) {
+// spin is a little work. Its result is kept so that it is not left out as work that nobody wants.
+func spin() (x int64) {
 	for i := range 1000 {
-		x ^= i
+		x ^= int64(i)
 	}
 	return x
 }

@@ -112,7 +112,7 @@ func (l *crasher) run(ctx context.Context, p *drills.Pipe) {
 
 // main is the container's main process; nil while it has none.
 func (l *crasher) main() (*Process, error) {
-	all, err := processesOf("/proc", l.spec.Container)
+	all, err := processesOf(l.spec.Container)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func endEstablished(p Path, peers []netip.Addr) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("open the kernel's socket diagnosis: %w", err)
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // it was only read from
 	var ended uint64
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		found, err := sockets(c, family)

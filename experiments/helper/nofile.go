@@ -81,7 +81,7 @@ func nofile(p *drills.Pipe, s NofileSpec) error {
 
 // having lists the container's processes with that soft limit.
 func (s NofileSpec) having(soft uint64) ([]Process, error) {
-	all, err := processesOf("/proc", s.Container)
+	all, err := processesOf(s.Container)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ type Signalled struct {
 }
 
 func processes(p *drills.Pipe, s ProcessesSpec) error {
-	all, err := processesOf("/proc", s.Container)
+	all, err := processesOf(s.Container)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func signal(p *drills.Pipe, s SignalSpec) error {
 	if s.Process == "" {
 		return errors.New("spec: process is empty: it would mean all of them")
 	}
-	all, err := processesOf("/proc", s.Container)
+	all, err := processesOf(s.Container)
 	if err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func hold(x Process, container string) (int, error) {
 }
 
 // processesOf lists the processes in a container's control group and below it, by PID.
-func processesOf(proc, container string) ([]Process, error) {
+func processesOf(container string) ([]Process, error) {
 	if !fullID(container) {
 		return nil, fmt.Errorf("spec: container %q is not a full container id", container)
 	}
-	entries, err := os.ReadDir(proc)
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func processesOf(proc, container string) ([]Process, error) {
 		if err != nil {
 			continue
 		}
-		dir := proc + "/" + e.Name()
+		dir := "/proc/" + e.Name()
 		groups, err := os.ReadFile(dir + "/cgroup")
 		if err != nil || !bytes.Contains(groups, []byte(container)) {
 			continue

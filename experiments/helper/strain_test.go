@@ -122,8 +122,12 @@ func TestOnlyFileSystemsWithASizeOfTheirOwnAreFilled(t *testing.T) {
 		major, minor uint32
 		want         string
 	}{
-		{"/data", 0, 51, ""}, {"/data/deep", 0, 51, ""}, {"/own", 7, 1, ""},
-		{"/etc", 0, 50, "host's disk"}, {"/loose", 0, 52, "no size"}, {"/vol/x", 254, 0, "part of a larger file system"},
+		{"/data", 0, 51, ""},
+		{"/data/deep", 0, 51, ""},
+		{"/own", 7, 1, ""},
+		{"/etc", 0, 50, "host's disk"},
+		{"/loose", 0, 52, "no size"},
+		{"/vol/x", 254, 0, "part of a larger file system"},
 		{"/database", 0, 51, "no mount"},
 	} {
 		m, err := mountOf([]byte(mountinfo), c.major, c.minor, c.dir)

@@ -10,7 +10,7 @@ import (
 
 // Fault is one act on one store. Only Begin and End change anything. End and Present need no Begin in the same process: what
 // they have to know is in the spec.
-type Fault interface {
+type Fault interface { //nolint:interfacebloat // one act has these ends; nobody needs only some of them
 	// Check tells whether the deed may be done, with a hint at what is missing, and reads what the undo must put back.
 	Check(ctx context.Context) (before map[string]string, err error)
 	// Begin does the deed and returns when it is in force. What goes on meanwhile ends with ctx.

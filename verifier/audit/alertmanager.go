@@ -35,7 +35,7 @@ type matcher struct{ label, op, value string }
 
 type matchers []matcher
 
-var matcherText = regexp.MustCompile(`^\s*"?([A-Za-z_]\w*)"?\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*$`) //nolint:gochecknoglobals // a constant
+var matcherText = regexp.MustCompile(`^\s*"?([A-Za-z_]\w*)"?\s*(=~|!~|!=|=)\s*"?(.*?)"?\s*$`)
 
 // matchersOf reads both ways of writing matchers. One that cannot be read matches nothing, which is said by what it then reaches.
 func matchersOf(texts []string, equal, re map[string]string) matchers {

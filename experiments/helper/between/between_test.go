@@ -351,8 +351,11 @@ func TestTheFirstRuleThatMatchesDecides(t *testing.T) {
 		path, host, kind string
 		want             int
 	}{
-		{"/bot1:x/sendMessage", "API.example:8080", "abc", 429}, {"/bot1:x/sendMessage", "api.other", "abc", 502},
-		{"/bot1:x/sendMessage", "api.other", "b", 200}, {"/bo", "api.example", "abc", 200}, {"/bot1/sendMessages", "api.example", "abc", 502},
+		{"/bot1:x/sendMessage", "API.example:8080", "abc", 429},
+		{"/bot1:x/sendMessage", "api.other", "abc", 502},
+		{"/bot1:x/sendMessage", "api.other", "b", 200},
+		{"/bo", "api.example", "abc", 200},
+		{"/bot1/sendMessages", "api.example", "abc", 502},
 	} {
 		if got := ask(c.path, c.host, c.kind); got != c.want {
 			t.Errorf("%+v: %d", c, got)
