@@ -126,3 +126,48 @@ func TestNoSecretInShippedSystems(t *testing.T) {
 		t.Errorf("%d references to secret files, want at least 4", n)
 	}
 }
+
+// TestSuitesOfTheReferenceSystem: every suite can be read, and so can every drill that it names, for its component.
+func TestSuitesOfTheReferenceSystem(t *testing.T) {
+	s := shippedSystem(t, gad+"/system.yaml")
+	names := scenario.SuiteNames(s)
+	for _, want := range []string{"ci-smoke", "monthly", "quarterly"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no suite %s", want)
+		}
+	}
+	for _, name := range names {
+		suite, err := scenario.LoadSuite(name, s)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if suite.Name != name || suite.Limit == 0 || suite.TitleIn("es") == suite.Title {
+			t.Errorf("%s: called %s, limit %s, in Spanish %q", name, suite.Name, suite.Limit.D(), suite.TitleIn("es"))
+		}
+		for _, x := range suite.Drills {
+			if _, err := scenario.LoadDrill(x.Drill, experiments.All(), s, scenario.Options{Component: x.Component, Catalog: catalog.Files()}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestShippedDrillsSpeakSpanish: every title and hypothesis has its translation.
+func TestShippedDrillsSpeakSpanish(t *testing.T) {
+	s := shippedSystem(t, gad+"/system.yaml")
+	for _, name := range scenario.Names(s, catalog.Files()) {
+		component := ""
+		if slices.Contains(catalog.Names(), name) {
+			component = "redis"
+		}
+		d, err := scenario.LoadDrill(name, experiments.All(), s, scenario.Options{Component: component, Catalog: catalog.Files()})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if w := d.Translations["es"]; w.Title == "" || w.Hypothesis == "" {
+			t.Errorf("%s: title or hypothesis is not in Spanish", name)
+		}
+	}
+}
