@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/eevans-d/simulacro/drills"
 )
 
@@ -54,18 +56,66 @@ func RatesMain(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(<-sent, pipe.Send("done", nil))
 }
 
+// askParallel bounds how many targets are asked at a time: learning what may be asked must not be a load itself.
+const askParallel = 2
+
+// askTries is how often one is asked that does not answer: a target that is busy for a moment is not one without a limit.
+const askTries = 3
+
 func askEach(ctx context.Context, asks []namedProbe) []reply {
 	out := make([]reply, len(asks))
-	var wg sync.WaitGroup
+	shared := &logins{by: map[string]*tokenOf{}}
+	var g errgroup.Group
+	g.SetLimit(askParallel)
 	for i, a := range asks {
-		wg.Go(func() { out[i] = askOnce(ctx, a) })
+		g.Go(func() error {
+			for try := range askTries {
+				if out[i] = askOnce(ctx, a, shared); out[i].Status != 0 || try == askTries-1 || !drills.Wait(ctx, time.Second) {
+					break
+				}
+			}
+			return nil
+		})
 	}
-	wg.Wait()
+	_ = g.Wait() // what was not answered is in the reply
 	return out
 }
 
+// logins are the tokens of this asking: one login for all who log in alike, since a login is the dearest request of all.
+type logins struct {
+	mu sync.Mutex
+	by map[string]*tokenOf
+}
+
+type tokenOf struct {
+	mu    sync.Mutex
+	token string
+}
+
+// token logs in once per way of logging in; a login that failed is tried again by the next who needs it.
+func (l *logins) token(ctx context.Context, x *drills.Login, s *session) (string, error) {
+	l.mu.Lock()
+	key := x.URL + " " + x.Username
+	t := l.by[key]
+	if t == nil {
+		t = &tokenOf{}
+		l.by[key] = t
+	}
+	l.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token != "" {
+		return t.token, nil
+	}
+	if _, err := s.attempt(ctx); err != nil {
+		return "", err
+	}
+	t.token, _ = s.get()
+	return t.token, nil
+}
+
 // askOnce makes one request as its probe would.
-func askOnce(ctx context.Context, a namedProbe) reply {
+func askOnce(ctx context.Context, a namedProbe, shared *logins) reply {
 	out := reply{Name: a.Name}
 	c, err := newHTTPCheck(a.Spec)
 	if err != nil {
@@ -76,11 +126,10 @@ func askOnce(ctx context.Context, a namedProbe) reply {
 	defer cancel()
 	token := ""
 	if c.session != nil {
-		if _, err := c.session.attempt(ctx); err != nil {
+		if token, err = shared.token(ctx, a.Spec.Login, c.session); err != nil {
 			out.Why = clip("login: " + err.Error())
 			return out
 		}
-		token, _ = c.session.get()
 	}
 	resp, _, bad := request{client: c.client, dial: c.dial, method: c.method, url: a.Spec.URL, headers: a.Spec.Headers, body: a.Spec.Body, token: token}.do(ctx)
 	if bad != nil {
