@@ -132,8 +132,7 @@ func (a *audit) exporterJobs() map[string]string {
 			continue
 		}
 		x, err := parse(seen.Exporter)
-		service, err2 := parse(seen.Service)
-		if err != nil || err2 != nil || standsOnOwn(service, a.System.Components[name]) {
+		if err != nil || exposesItself(a.System.Components[name]) {
 			continue
 		}
 		for _, s := range x.selectors {
@@ -145,9 +144,9 @@ func (a *audit) exporterJobs() map[string]string {
 	return out
 }
 
-// standsOnOwn tells whether a component exposes its metrics itself, as services over HTTP and WebSocket do: then `up` is
+// exposesItself tells whether a component exposes its metrics itself, as services over HTTP and WebSocket do: then `up` is
 // about the same process.
-func standsOnOwn(_ expression, c drills.Component) bool {
+func exposesItself(c drills.Component) bool {
 	return !slices.Contains([]string{"redis", "postgres"}, c.Kind)
 }
 
