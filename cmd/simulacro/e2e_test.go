@@ -150,8 +150,7 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) 
 func whole(t *testing.T) {
 	t.Helper()
 	eventually(t, 2*time.Minute, "every container running and healthy", func() bool {
-		bad, err := exec.Command("docker", "ps", "-a", "--filter", "label=com.docker.compose.project=gad", "--format", "{{.Names}} {{.Status}}").Output()
-		return err == nil && !strings.Contains(string(bad), "unhealthy") && !strings.Contains(string(bad), "Exited") && !strings.Contains(string(bad), "Paused") && !strings.Contains(string(bad), "starting")
+		return exec.Command(refStack, "status").Run() == nil
 	})
 	eventually(t, time.Minute, "one primary per store", func() bool { return len(redisPrimaries(t)) == 1 && len(pgPrimaries(t)) == 1 })
 	eventually(t, time.Minute, "two Redis replicas in sync and no alert", func() bool {

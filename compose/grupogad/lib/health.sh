@@ -1,13 +1,36 @@
 # shellcheck shell=bash
-# Health as the engine reports it, read straight from the containers: no compose version waits the same way.
+# Health, read straight from the containers: no compose version waits the same way. The engine makes a first check only after
+# its interval and keeps an old verdict as long, so who is not healthy by its word is asked here, with the same command.
 
 # health_lines prints "service state health" for every container of the project.
 health_lines() {
   local ids
   mapfile -t ids < <(containers -a)
   ((${#ids[@]})) || return 0
-  docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' \
-    "${ids[@]}" 2>/dev/null | LC_ALL=C sort
+  docker inspect -f '{{.Id}} {{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}' \
+    "${ids[@]}" 2>/dev/null | ask_again | LC_ALL=C sort
+}
+
+ASKED="" # ids that said themselves that they are healthy, one per line: a file, since pipelines are processes of their own
+
+# ask_again takes "id service state health" lines and prints them without the id, with the verdict of a check made now.
+ask_again() {
+  local id service state health
+  while read -r id service state health; do
+    if [[ $state == running && $health != healthy && $health != none ]]; then
+      if [[ -n $ASKED ]] && grep -qx "$id" "$ASKED" || healthy_now "$id"; then
+        health=healthy
+        [[ -z $ASKED ]] || echo "$id" >>"$ASKED"
+      fi
+    fi
+    echo "$service $state $health"
+  done
+}
+
+healthy_now() { # ID: its own health check, once
+  local check
+  mapfile -t check < <(docker inspect -f '{{range slice .Config.Healthcheck.Test 1}}{{println .}}{{end}}' "$1" 2>/dev/null | grep .)
+  ((${#check[@]})) && timeout 5 docker exec "$1" "${check[@]}" >/dev/null 2>&1 </dev/null
 }
 
 # wait_healthy SECONDS: until every container that compose made is healthy, with a line that says what is still missing.
@@ -15,6 +38,7 @@ health_lines() {
 wait_healthy() {
   local start=$EPOCHREALTIME deadline=$((SECONDS + $1)) lines missing last="" total
   total=$(containers -a | wc -l)
+  ASKED=$(mktemp)
   while :; do
     lines=$(health_lines)
     missing=$(awk '!($2 == "running" && $3 == "healthy") { print $1 }' <<<"$lines" | paste -sd' ')
@@ -24,6 +48,8 @@ wait_healthy() {
     ((SECONDS < deadline)) || { progress_end && blame "$1" "$missing"; }
     sleep 0.5
   done
+  rm -f "$ASKED"
+  ASKED=""
   progress_end
   say "all $total services healthy after $(seconds_since "$start") s"
 }

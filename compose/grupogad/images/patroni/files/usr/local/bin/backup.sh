@@ -116,7 +116,7 @@ serve() {
       if base && dump; then next=$((SECONDS + every)); else next=$((SECONDS + 5)); fi
     fi
     metrics
-    sleep 2 &
+    sleep 5 &
     wait $!
   done
 }
