@@ -27,6 +27,7 @@ type EngineLimits struct {
 	Restore time.Duration // undoing everything
 	Verify  time.Duration // steady again, read-back, purge
 	Tick    time.Duration // how often conditions are looked at
+	Warm    time.Duration // from the start of the observers to the settle window: what their start costs is nobody's baseline; 0: none
 }
 
 func (l EngineLimits) withDefaults() EngineLimits {

@@ -136,6 +136,9 @@ func (r *run) steady(ctx context.Context) bool {
 			return r.check(Check{Name: "observer", Actual: err.Error()})
 		}
 	}
+	if !r.wait(ctx, r.Limits.Warm) {
+		return false
+	}
 	from := time.Now()
 	if !r.wait(ctx, r.drill.SteadyState.For.D()) {
 		return false

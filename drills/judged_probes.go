@@ -4,7 +4,7 @@ import "maps"
 
 // Bystander is how seldom at least a probe is sent that a drill does not judge by: often enough to see who else suffers and
 // for how long, seldom enough that the observer does not take the machine from what it observes.
-const Bystander = Duration(250_000_000) // 250 ms
+const Bystander = Duration(500_000_000) // 500 ms
 
 // Judges tells which probes the drill judges by: recovery, steady state, bounds, contracts, objectives of the drilled
 // component, breakers that are watched and stop conditions.

@@ -20,7 +20,8 @@ const (
 	httpTimeout    = 2 * time.Second
 	proofWithin    = 15 * time.Second // for a purge to reach every replica
 	orphanPurge    = 20 * time.Second // to clean up when the orchestrator is gone
-	openCanary     = 10 * time.Second
+	openCanary     = 15 * time.Second // all tries
+	openTries      = 3
 	convergeWithin = 30 * time.Second
 )
 
@@ -156,7 +157,11 @@ func withCanaryDefaults(s *drills.CanarySpec) {
 func (a *canaryAgent) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openCanary)
 	defer cancel()
-	if err := a.writer.open(ctx); err != nil {
+	err := a.writer.open(ctx)
+	for try := 1; err != nil && try < openTries && drills.Wait(ctx, time.Second); try++ { // a server may be busy for a moment
+		err = a.writer.open(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("canary %s cannot write: %w", a.job.Name, err)
 	}
 	return nil

@@ -26,6 +26,7 @@ type pgStore struct {
 	table  string // quoted schema.table
 	insert string
 	wal    bool // inserts return their WAL position
+	unsure bool // whether a try to make the table did make it: there was no answer
 
 	pool *pool[*pgLink]
 
@@ -48,6 +49,8 @@ func newPGStore(s drills.CanarySpec, b *book) (*pgStore, error) {
 	return p, nil
 }
 
+const pgDuplicateTable = "42P07" // SQLSTATE
+
 // unfit is what may not be in an identifier of ours.
 var unfit = regexp.MustCompile(`[^a-z0-9_]+`)
 
@@ -65,7 +68,12 @@ func (p *pgStore) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := link.Exec(ctx, "create table "+p.table+" ("+columns+")"); err != nil {
+	_, err = link.Exec(ctx, "create table "+p.table+" ("+columns+")")
+	var refused *pgconn.PgError
+	switch known := errors.As(err, &refused); {
+	case known && refused.Code == pgDuplicateTable && p.unsure: // made by the try before, whose answer was lost
+	case err != nil:
+		p.unsure = p.unsure || !known
 		return fmt.Errorf("make the table %s: %w", p.table, err)
 	}
 	if err := p.comment(ctx, link); err != nil {

@@ -20,7 +20,8 @@ func heldAbove(steady []time.Duration) time.Duration {
 
 // frozen marks the samples of freezes: runs of at least three consecutive samples that were held or timed out and whose
 // held answers came together, as they do when a stopped process goes on and works off its queue. A prober that was
-// itself stopped cannot look like this, since it sends nothing meanwhile. above of zero: no baseline, no marks.
+// itself stopped cannot look like this, since it sends nothing meanwhile. One of them must have timed out: a shorter freeze
+// gave every caller its answer in time, and shows as latency. above of zero: no baseline, no marks.
 func frozen(samples []Sample, above, period time.Duration) []bool {
 	marks := make([]bool, len(samples))
 	if above <= 0 {
@@ -31,7 +32,7 @@ func frozen(samples []Sample, above, period time.Duration) []bool {
 		for b < len(samples) && (held(samples[b], above) || samples[b].Class == Timeout) {
 			b++
 		}
-		if end, ok := bunched(samples[a:b], above, period); ok {
+		if end, ok := bunched(samples[a:b], above, period); ok && timedOut(samples[a:a+end]) {
 			for i := a; i < a+end; i++ {
 				marks[i] = true
 			}
@@ -39,6 +40,10 @@ func frozen(samples []Sample, above, period time.Duration) []bool {
 		a = b
 	}
 	return marks
+}
+
+func timedOut(run []Sample) bool {
+	return slices.ContainsFunc(run, func(s Sample) bool { return s.Class == Timeout })
 }
 
 func held(s Sample, above time.Duration) bool {

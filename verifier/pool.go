@@ -9,12 +9,15 @@ import (
 )
 
 // dialSpacing is the least time between two connections that a pool begins to open, and dialAtMost how long one may
-// take. Opening is kept apart from the single write or probe: were a slow handshake cut off at a probe's timeout and
+// take. A server that answered the last one slowly is given dialSlow times as long, up to dialRarest: one that is out of
+// breath is not helped by more handshakes. One that does not answer at all is tried as often as before. Opening is kept apart from the single write or probe: were a slow handshake cut off at a probe's timeout and
 // begun again with the next, twenty times a second, the observer itself would hold a struggling server down. Where nobody
 // listens there is nobody to hold down: after a refused connection the next may be tried at once, so that whoever asks
 // learns of the server's return at once.
 const (
 	dialSpacing = 100 * time.Millisecond
+	dialSlow    = 3
+	dialRarest  = time.Second
 	dialAtMost  = 3 * time.Second
 )
 
@@ -32,7 +35,8 @@ type pool[T dropper] struct {
 	epoch   int // raised by renew: connections of earlier epochs are dropped on return
 	issued  map[any]int
 	last    time.Time // when the last dial began; zero: it was refused
-	later   bool      // a dial is put off until it may begin
+	spacing time.Duration
+	later   bool // a dial is put off until it may begin
 	closed  bool
 	work    sync.WaitGroup // dials and late exchanges
 }
@@ -43,7 +47,7 @@ type handed[T any] struct {
 }
 
 func newPool[T dropper](open func(context.Context) (T, error)) *pool[T] {
-	return &pool[T]{open: open, issued: map[any]int{}}
+	return &pool[T]{open: open, issued: map[any]int{}, spacing: dialSpacing}
 }
 
 // get returns an idle connection (reused is true) or waits until ctx for a new one. Dial errors are handed to those who wait.
@@ -74,7 +78,7 @@ func (p *pool[T]) dialMaybe() {
 	if p.closed {
 		return
 	}
-	if gap := dialSpacing - now.Sub(p.last); !p.once && gap > 0 {
+	if gap := p.spacing - now.Sub(p.last); !p.once && gap > 0 {
 		p.dialLater(gap)
 		return
 	}
@@ -84,7 +88,7 @@ func (p *pool[T]) dialMaybe() {
 		ctx, cancel := context.WithTimeout(context.Background(), dialAtMost)
 		defer cancel()
 		conn, err := p.open(ctx)
-		p.arrived(handed[T]{conn, err}, epoch)
+		p.arrived(handed[T]{conn, err}, epoch, time.Since(now))
 	})
 }
 
@@ -106,16 +110,17 @@ func (p *pool[T]) dialLater(gap time.Duration) {
 
 // arrived hands a new connection to the one who has waited longest, or why there is none to all: with fewer dials than
 // waiters, each would otherwise learn only that its time was over.
-func (p *pool[T]) arrived(h handed[T], epoch int) {
+func (p *pool[T]) arrived(h handed[T], epoch int, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if h.err == nil {
+		p.spacing = min(max(dialSpacing, dialSlow*took), dialRarest)
 		p.issued[h.conn] = epoch
 		p.lend(h.conn)
 		return
 	}
 	if errors.Is(h.err, syscall.ECONNREFUSED) {
-		p.last = time.Time{}
+		p.last, p.spacing = time.Time{}, dialSpacing
 	}
 	for _, w := range p.waiting {
 		w <- h

@@ -160,6 +160,7 @@ func (s *session) fill(ctx context.Context, e *drills.Engine, o *drills.Opened, 
 		return o.Who, o.At, ok
 	})
 	e.Runtime = s.mux
+	e.Limits.Warm = warmUp
 	rates := s.rates(j.drill, dir.ID())
 	e.Preflights = append(s.preflights(), s.checkBudget(*o), rates, m)
 	e.Observers = s.observers(j.drill, m, rates, dir, dir.ID())

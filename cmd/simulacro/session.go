@@ -20,7 +20,10 @@ import (
 )
 
 // roleEvery is how often the roles are read during a run: the resolution of role changes.
-const roleEvery = 250 * time.Millisecond
+const roleEvery = 500 * time.Millisecond // Patroni answers each question with a thread and a query
+
+// warmUp is how long observers run before the settle window: a dozen clients that log in and connect at once are felt.
+const warmUp = 6 * time.Second
 
 // inspectEvery is how old, beside its state, what is watched of a member may be.
 const inspectEvery = 2 * time.Second
@@ -130,11 +133,11 @@ func (s *session) observers(d *drills.Drill, m *monitor.Monitor, rates *verifier
 	out := []drills.Observer{
 		&drills.RoleWatch{Runtime: &watched, Components: slices.Sorted(maps.Keys(s.system.Components)), Every: roleEvery},
 		m, newEndWatch(s.faultEnds), s.restores, s.runbooks,
-		verifier.NewProbes(verifier.ProbesConfig{Specs: d.ProbesFor(s.system), Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}),
 		verifier.NewBreakers(verifier.BreakersConfig{Components: s.system.Components, Every: breakersEvery(d), Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("breakers")}),
 	}
 	out = append(out, s.canaryObservers(d, rates, samples, run)...)
-	return out
+	// Last: they would judge what the starting of the others costs.
+	return append(out, verifier.NewProbes(verifier.ProbesConfig{Specs: d.ProbesFor(s.system), Components: s.system.Components, Run: run, Rates: rates, Recovery: d.Recovery, Launcher: s.launch, Samples: samples, Expand: s.expand, Log: s.log.Named("probes")}))
 }
 
 // rates learns how often the targets of a drill's probes and canaries may be asked.

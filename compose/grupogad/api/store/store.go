@@ -36,13 +36,12 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	cfg.MaxConns = o.MaxConns
+	cfg.MaxConns, cfg.MinConns = o.MaxConns, o.MaxConns // a server process each: opened ahead, not in the middle of a rush
 	cfg.ConnConfig.ConnectTimeout = o.Timeout
-	cfg.MaxConnIdleTime = time.Minute
 	cfg.HealthCheckPeriod = 5 * time.Second
 	cfg.ConnConfig.RuntimeParams["application_name"] = "grupo_gad_api"
 	cfg.ConnConfig.RuntimeParams["search_path"] = "gad,public"
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(o.Timeout.Milliseconds())
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(o.Timeout.Milliseconds() * 4 / 5) // the server gives up first, so that the connection lives
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL pool: %w", err)
@@ -66,10 +65,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// query bounds and times fn and sorts its error. A server that has become read-only is a demoted
-// primary: all connections are thrown away, so that the next ones find the new primary.
+// query bounds and times fn and sorts its error. A caller that hangs up does not cut it off, as in the real system: that would
+// cost a cancel request and a new connection, a server process each, just when the server is slow. A server that has become
+// read-only is a demoted primary: all connections are thrown away, so that the next ones find the new primary.
 func (s *Store) query(ctx context.Context, name string, fn func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 	defer cancel()
 	began := time.Now()
 	err := fn(ctx)

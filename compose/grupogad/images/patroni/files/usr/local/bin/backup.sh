@@ -12,7 +12,11 @@ every=${BACKUP_EVERY:-3600} keep=${BACKUP_KEEP:-2}
 bin=/usr/lib/postgresql/15/bin
 
 stamp() { date -u +%Y%m%dT%H%M%SZ; }
-defective() { [[ " ${DEFECTS:-} $(cat "$root/defects" 2>/dev/null || true) " == *" $1 "* ]]; }
+defective() {
+  local now=""
+  if [[ -r $root/defects ]]; then now=$(<"$root/defects"); fi
+  [[ " ${DEFECTS:-} $now " == *" $1 "* ]]
+}
 super() { PGPASSWORD=$PG_SUPER_PASSWORD PGCONNECT_TIMEOUT=3 psql -h "$host" -p "$port" -U postgres -d "$db" -qAtX -v ON_ERROR_STOP=1 -c "$1"; }
 
 # finish: the checksum beside it, then the folder gets its name at once, so that a half-made one is never found.
@@ -86,16 +90,21 @@ receive() {
   done
 }
 
+# metrics is written every few seconds beside everything else: no process more than it needs.
 metrics() {
-  local kind newest
+  local kind key value newest
   {
     for kind in base dump; do
       [[ -r $root/last-$kind ]] || continue
-      echo "backup_last_success_timestamp_seconds{kind=\"$kind\"} $(sed -n 's/^ended=//p' "$root/last-$kind")"
-      echo "backup_last_size_bytes{kind=\"$kind\"} $(sed -n 's/^size=//p' "$root/last-$kind")"
+      while IFS='=' read -r key value; do
+        case $key in
+        ended) echo "backup_last_success_timestamp_seconds{kind=\"$kind\"} $value" ;;
+        size) echo "backup_last_size_bytes{kind=\"$kind\"} $value" ;;
+        esac
+      done <"$root/last-$kind"
     done
     newest=$(find "$root/wal" -type f -printf '%T@\n' | sort -n | tail -n 1)
-    if kill -0 "$(cat "$root/receiver" 2>/dev/null || echo none)" 2>/dev/null; then echo "backup_wal_receiver_up 1"; else echo "backup_wal_receiver_up 0"; fi
+    if [[ -r $root/receiver ]] && kill -0 "$(<"$root/receiver")" 2>/dev/null; then echo "backup_wal_receiver_up 1"; else echo "backup_wal_receiver_up 0"; fi
     [[ -z $newest ]] || echo "backup_wal_last_received_timestamp_seconds $newest"
   } >"$root/metrics/metrics.new"
   mv "$root/metrics/metrics.new" "$root/metrics/metrics"
