@@ -20,6 +20,7 @@ import (
 type RatesConfig struct {
 	Probes   map[string]drills.ProbeSpec
 	Canaries map[string]drills.CanarySpec // those of the drill
+	Judged   map[string]bool              // probes that the drill judges by: their targets must have been asked
 	Limits   map[string]drills.TargetLimit
 	Run      string
 	Recovery drills.Recovery
@@ -76,12 +77,29 @@ func (r *Rates) Check(ctx context.Context, _ *drills.Drill) []drills.Check {
 	for _, host := range slices.Sorted(maps.Keys(targets)) {
 		if c, limited := r.fit(*targets[host], heard); limited {
 			out = append(out, c)
+		} else if c, silent := r.silent(*targets[host], heard); silent {
+			out = append(out, c)
 		}
 	}
 	if len(out) == 0 {
 		out = append(out, drills.Check{Name: "probe rate", OK: true, Actual: "no target states a limit"})
 	}
 	return out
+}
+
+// silent tells of a target that answered none of us although the drill is judged by it: what it allows is not known, and to
+// find out in the middle of a drill would spoil it.
+func (r *Rates) silent(t target, heard map[string]reply) (drills.Check, bool) {
+	c := drills.Check{Name: "probe rate: " + t.host, Expected: "an answer", Hint: "it was asked what it allows and did not answer: look at it first"}
+	judged := false
+	for _, x := range t.askers {
+		if heard[x.name].Status != 0 {
+			return c, false
+		}
+		judged = judged || r.cfg.Judged[strings.TrimPrefix(x.name, probeKey)] || strings.HasPrefix(x.name, canaryKey)
+		c.Actual = "not asked: " + heard[x.name].Why
+	}
+	return c, judged
 }
 
 // fit finds a target's allowance and slows our askers down to it.

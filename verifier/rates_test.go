@@ -225,6 +225,19 @@ func TestRatesThatDoNotFit(t *testing.T) {
 	}
 }
 
+// A target that answers nobody may allow anything: a drill that is judged by it does not begin. Bystanders may be away.
+func TestRatesOfATargetThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	gone := newLimited(t, 100, time.Second)
+	gone.Close()
+	for judged, ok := range map[bool]bool{true: false, false: true} {
+		_, checks := learn(t, gone, RatesConfig{Judged: map[string]bool{"slow": judged}})
+		if len(checks) != 1 || checks[0].OK != ok || judged && !strings.Contains(checks[0].Actual, "not asked: ") {
+			t.Errorf("judged %v: %+v", judged, checks)
+		}
+	}
+}
+
 // The system file can state a limit that the target does not: it holds for everything that goes there.
 func TestRatesOfTheSystemFile(t *testing.T) {
 	t.Parallel()

@@ -147,7 +147,7 @@ func (s *session) rates(d *drills.Drill, run string) *verifier.Rates {
 		canaries[name] = s.system.Canaries[name]
 	}
 	return verifier.NewRates(verifier.RatesConfig{
-		Probes: d.ProbesFor(s.system), Canaries: canaries, Limits: s.system.Limits.Targets, Run: run, Recovery: d.Recovery,
+		Probes: d.ProbesFor(s.system), Canaries: canaries, Judged: d.Judges(s.system), Limits: s.system.Limits.Targets, Run: run, Recovery: d.Recovery,
 		Launcher: s.launch, Expand: s.expand, Log: s.log.Named("rates"),
 	})
 }
