@@ -249,6 +249,29 @@ func TestHTTPCanaryOutcomes(t *testing.T) {
 	}
 }
 
+// A trial write that was carried out and never acknowledged is made again; its record is no phantom, and is purged with the rest.
+func TestHTTPCanaryTrialWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	a := newFakeAPI()
+	first := true
+	a.after = func(w http.ResponseWriter, r *http.Request) bool {
+		if !first || r.Method != http.MethodPost {
+			return false
+		}
+		first = false
+		return answering(500)(w, r)
+	}
+	cn := a.canary(t, true, newMemSamples(), nil)
+	begun(t, cn)
+	eventually(t, "some records", func() bool { return a.count() > 10 })
+	if err := cn.ReadBack(t.Context(), drills.Timing{}); err != nil {
+		t.Fatal(err)
+	}
+	if m := finished(t, cn, drills.Timing{}); first || m.Phantom != 0 || m.Survived != m.Acked || !m.Purged || a.count() != 0 {
+		t.Errorf("%d left: %+v", a.count(), m)
+	}
+}
+
 // Silence is indeterminate; a port where nobody listens is a refusal.
 func TestHTTPCanarySilenceAndRefusal(t *testing.T) {
 	t.Parallel()
