@@ -126,8 +126,8 @@ func (f *folder) alertMilestones() []Milestone {
 
 func (f *folder) failoverMilestone() Milestone {
 	sys := f.rec.Opened.System
-	if sys == nil || sys.Components[f.drill.Component].Roles == nil {
-		return Milestone{Name: mileFailover, Stamp: "T4", Known: Unmeasured, Why: "nobody knows roles of " + f.drill.Component}
+	if owner := f.roleOwner(); sys == nil || sys.Components[owner].Roles == nil {
+		return Milestone{Name: mileFailover, Stamp: "T4", Known: Unmeasured, Why: "nobody knows roles of " + owner}
 	}
 	return milestone(mileFailover, "T4", f.rec.Times.T4, DidNotHappen, "the primary did not move")
 }

@@ -222,8 +222,10 @@ func (f *folder) judgeRoleMoved(now time.Time) []Judged {
 	}
 	j := Judged{ID: "role-moved", Title: fmt.Sprintf("the %s of %s moves to another member", x.Role, x.Component), Target: "within " + x.Within.String(), Cause: "role-not-moved"}
 	var seen *Interval
-	if t4 := f.rec.Times.T4; t4 != nil {
-		seen = &t4.Interval
+	if t0 := f.t0(); t0 != nil {
+		if t4, _ := f.roleTimes(t0, x.Component); t4 != nil {
+			seen = &t4.Interval
+		}
 	}
 	j = f.within(j, f.t0At(), seen, x.Within, now, fmt.Sprintf("No other member of %s became %s within %s", x.Component, x.Role, x.Within))
 	if undo := f.firstUndo(); j.Verdict == Met && x.While == FaultActive && !undo.IsZero() && seen.From.After(undo) {
@@ -242,5 +244,5 @@ func (f *folder) judgeRejoin(now time.Time) []Judged {
 	if at, ok := f.rejoined(); ok {
 		seen = &at
 	}
-	return []Judged{f.within(j, f.lifted(), seen, x.Within, now, fmt.Sprintf("%s was not redundant again within %s of the lift", f.drill.Component, x.Within))}
+	return []Judged{f.within(j, f.lifted(), seen, x.Within, now, fmt.Sprintf("%s was not redundant again within %s of the lift", strings.Join(f.struck(), ", "), x.Within))}
 }

@@ -3,6 +3,7 @@ package drills
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,7 @@ func (f *folder) times() Times {
 	t.T1 = f.t1(t.T0)
 	t.T2 = f.t2(t.T0)
 	t.T3 = f.firstAct()
-	t.T4, t.T5 = f.roleTimes(t.T0)
+	t.T4, t.T5 = f.roleTimes(t.T0, f.roleOwner())
 	t.T6 = f.t6(t.T0)
 	t.T7 = f.t7(t.T6)
 	t.T8 = f.t8()
@@ -77,11 +78,11 @@ func (f *folder) t2(t0 *Stamp) *Stamp {
 
 // roleTimes are T4, when a primary other than the one before T0 was first seen, and T5, when exactly one primary and no
 // disagreement was first seen at or after T4. The interval reaches back to the view before.
-func (f *folder) roleTimes(t0 *Stamp) (t4, t5 *Stamp) {
+func (f *folder) roleTimes(t0 *Stamp, component string) (t4, t5 *Stamp) {
 	var before []string
 	var prev time.Time
 	for _, v := range f.roles {
-		if v.Component != f.drill.Component {
+		if v.Component != component {
 			continue
 		}
 		if v.At.Before(t0.From) {
@@ -98,6 +99,16 @@ func (f *folder) roleTimes(t0 *Stamp) (t4, t5 *Stamp) {
 		prev = v.At
 	}
 	return t4, t5
+}
+
+// roleOwner is the component whose roles T4 and T5 are about: the drilled one, or where that has none, the one whose role the
+// drill expects to move.
+func (f *folder) roleOwner() string {
+	x, sys := f.drill.Expect.RoleMoved, f.rec.Opened.System
+	if x == nil || sys == nil || sys.Components[f.drill.Component].Roles != nil {
+		return f.drill.Component
+	}
+	return x.Component
 }
 
 func newPrimary(before, now []string) bool {
@@ -216,7 +227,7 @@ func (f *folder) t8() *Stamp {
 			back = At(x.UndoneAt)
 		}
 	}
-	return &Stamp{Interval: back, Source: "roles of " + f.drill.Component}
+	return &Stamp{Interval: back, Source: "roles of " + strings.Join(f.struck(), ", ")}
 }
 
 // rejoined finds when, at or after the last lift, the component had again at least the running members and replicas that it
@@ -226,11 +237,39 @@ func (f *folder) rejoined() (Interval, bool) {
 	if lift.IsZero() || t0 == nil {
 		return Interval{}, false
 	}
+	last := At(lift)
+	for _, component := range f.struck() {
+		back, ok := f.redundantAgain(component, lift, t0)
+		if !ok {
+			return back, false
+		}
+		if back.To.After(last.To) {
+			last = back
+		}
+	}
+	return last, true
+}
+
+// struck are the drilled component and those whose members the steps were aimed at, where their roles were seen.
+func (f *folder) struck() []string {
+	out := []string{f.drill.Component}
+	for _, step := range f.drill.Method {
+		name := step.Target.Component
+		seen := slices.ContainsFunc(f.roles, func(v RoleView) bool { return v.Component == name })
+		if name != "" && seen && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// redundantAgain is when a component was as good as before T0 and stayed so.
+func (f *folder) redundantAgain(component string, lift time.Time, t0 *Stamp) (Interval, bool) {
 	var base *RoleView
 	back, whole, prev := At(lift), true, lift
 	for i, v := range f.roles {
 		switch {
-		case v.Component != f.drill.Component:
+		case v.Component != component:
 		case v.At.Before(t0.From):
 			base = &f.roles[i]
 		case base == nil:
