@@ -30,6 +30,11 @@ func sound(instance string) drills.Event {
 		spanAt(open, 34.3, 34.4, 0, 0, 60), spanAt(half, 41.4, 41.5, 1, 0, 2), spanAt(closed, 41.4, 41.5, 200, 0, 0))
 }
 
+// undoBegan is the beginning of the undo whose end is known at 40 s: the dependency may be back in between.
+func undoBegan(s float64) drills.Event {
+	return drills.Event{At: at(s), Kind: drills.EvLift, Change: &drills.Change{ID: "kill/1"}}
+}
+
 func TestBreakersAreJudged(t *testing.T) {
 	t.Parallel()
 	x := drills.BreakerExpect{Component: "redis", Breaker: "db", OpensWithin: 3 * second, ClosesWithin: 5 * second, HalfOpen: true, MaxTrials: new(3), MinSpared: new(100)}
@@ -101,6 +106,18 @@ func TestBreakersAreJudged(t *testing.T) {
 			[]drills.Event{breaker("a", 0, 110*ms, spanAt(closed, 0, 0, 9, 5, 0), spanAt(open, 22.3, 22.4, 1, 1, 400), spanAt(closed, 46, 46.1, 0, 0, 0))},
 			map[string]drills.Verdict{"closes": drills.NotMet},
 			"closed 6.000",
+		},
+		"closes while the undo goes on": {
+			x,
+			[]drills.Event{undoBegan(38), breaker("a", 0, 110*ms, spanAt(closed, 0, 0, 9, 5, 0), spanAt(open, 22.3, 22.4, 0, 0, 200), spanAt(half, 38.9, 39, 1, 0, 0), spanAt(closed, 38.9, 39, 0, 0, 0))},
+			map[string]drills.Verdict{"half-open": drills.Met},
+			"1 trial calls",
+		},
+		"closes before the undo begins": {
+			x,
+			[]drills.Event{undoBegan(38), breaker("a", 0, 110*ms, spanAt(closed, 0, 0, 9, 5, 0), spanAt(open, 22.3, 22.4, 0, 0, 200), spanAt(half, 36.9, 37, 1, 0, 0), spanAt(closed, 36.9, 37, 0, 0, 0))},
+			map[string]drills.Verdict{"half-open": drills.NotMet},
+			"no trial call can have succeeded",
 		},
 		"spares too little": {
 			x,

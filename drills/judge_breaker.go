@@ -185,13 +185,17 @@ func (f *folder) judgeHalfOpen(x BreakerExpect, b BreakerMeasured, j *Judged) {
 		j.Verdict, j.Actual, j.Why = NotMeasured, "not measured", "the fault was not lifted"
 		return
 	}
+	back := f.firstUndo() // the dependency may be back from here on; that the undo is complete is known only later
+	if back.IsZero() {
+		back = lift
+	}
 	trials, opened, tried := 0, false, false
 	for _, s := range f.breakerSince(b) {
 		opened = opened || s.State != BreakerClosed
 		tried = tried || s.State == BreakerHalfOpen
 		switch {
 		case !opened:
-		case s.State == BreakerClosed && s.Enter.To.Before(lift):
+		case s.State == BreakerClosed && s.Enter.To.Before(back):
 			j.Verdict, j.Actual = NotMet, "closed at "+s.Enter.To.UTC().Format("15:04:05.000")
 			j.Why = "it closed while the dependency was still away: no trial call can have succeeded"
 			return
