@@ -26,7 +26,7 @@ type pgStore struct {
 	table  string // quoted schema.table
 	insert string
 	wal    bool // inserts return their WAL position
-	unsure bool // whether a try to make the table did make it: there was no answer
+	ours   bool // a try made the table, or may have: its answer was lost
 
 	pool *pool[*pgLink]
 
@@ -68,21 +68,26 @@ func (p *pgStore) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = link.Exec(ctx, "create table "+p.table+" ("+columns+")")
-	var refused *pgconn.PgError
-	switch known := errors.As(err, &refused); {
-	case known && refused.Code == pgDuplicateTable && p.unsure: // made by the try before, whose answer was lost
-	case err != nil:
-		p.unsure = p.unsure || !known
-		return fmt.Errorf("make the table %s: %w", p.table, err)
-	}
-	if err := p.comment(ctx, link); err != nil {
+	if err := p.makeTable(ctx, link, columns); err != nil {
 		return err
 	}
 	if p.spec.Connection == "pinned" {
 		return p.pin(link.address)
 	}
 	return nil
+}
+
+// makeTable makes the table and says on it whose it is. Made by a try before, it is ours; by anybody else, it is not.
+func (p *pgStore) makeTable(ctx context.Context, link *pgLink, columns string) error {
+	_, err := link.Exec(ctx, "create table "+p.table+" ("+columns+")")
+	var refused *pgconn.PgError
+	answered := errors.As(err, &refused)
+	if err != nil && (refused == nil || refused.Code != pgDuplicateTable || !p.ours) {
+		p.ours = p.ours || !answered
+		return fmt.Errorf("make the table %s: %w", p.table, err)
+	}
+	p.ours = true
+	return p.comment(ctx, link)
 }
 
 // comment says on the table whose it is.

@@ -3,7 +3,6 @@ package verifier
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,10 +50,7 @@ func (p *pgStore) openRegisters(ctx context.Context, first bool) error {
 	}
 	defer link.drop()
 	if first {
-		if _, err := link.Exec(ctx, "create table "+p.table+" (k int primary key, v bigint not null)"); err != nil {
-			return fmt.Errorf("make the table %s: %w", p.table, err)
-		}
-		if err := p.comment(ctx, link); err != nil {
+		if err := p.makeTable(ctx, link, "k int primary key, v bigint not null"); err != nil {
 			return err
 		}
 	}
