@@ -117,7 +117,7 @@ func countOf(p SplitPair) string {
 // discarded brackets when a former primary threw its own writes away: not before it refused new ones, and at the latest when
 // it was seen to be a replica in step again, or else when the canaries were read back.
 func (f *folder) discarded(component string, p SplitPair) string {
-	if at, ok := f.rejoined(); ok && component == f.drill.Component && at.To.After(p.Refused.From) {
+	if at, ok := f.redundantAgain(component); ok && component == f.drill.Component && at.To.After(p.Refused.From) {
 		return fmt.Sprintf("between %s and %s, when it was a replica again", clockAt(p.Refused.From), clockAt(at.To))
 	}
 	return fmt.Sprintf("after %s and before the canaries were read back", clockAt(p.Refused.From))

@@ -230,18 +230,13 @@ func (f *folder) t8() *Stamp {
 	return &Stamp{Interval: back, Source: "roles of " + strings.Join(f.struck(), ", ")}
 }
 
-// rejoined finds when, at or after the last lift, the component had again at least the running members and replicas that it
-// had before T0, with nobody disagreeing, and kept them to the end. Where nothing was ever missing that is the lift itself.
+// rejoined is when, at or after the last lift, every component that was struck was redundant again.
 func (f *folder) rejoined() (Interval, bool) {
-	lift, t0 := f.lifted(), f.t0()
-	if lift.IsZero() || t0 == nil {
-		return Interval{}, false
-	}
-	last := At(lift)
+	last := At(f.lifted())
 	for _, component := range f.struck() {
-		back, ok := f.redundantAgain(component, lift, t0)
+		back, ok := f.redundantAgain(component)
 		if !ok {
-			return back, false
+			return Interval{}, false
 		}
 		if back.To.After(last.To) {
 			last = back
@@ -263,8 +258,13 @@ func (f *folder) struck() []string {
 	return out
 }
 
-// redundantAgain is when a component was as good as before T0 and stayed so.
-func (f *folder) redundantAgain(component string, lift time.Time, t0 *Stamp) (Interval, bool) {
+// redundantAgain finds when, at or after the last lift, a component had again at least the running members and replicas that
+// it had before T0, with nobody disagreeing, and kept them to the end. Where nothing was ever missing that is the lift itself.
+func (f *folder) redundantAgain(component string) (Interval, bool) {
+	lift, t0 := f.lifted(), f.t0()
+	if lift.IsZero() || t0 == nil {
+		return Interval{}, false
+	}
 	var base *RoleView
 	back, whole, prev := At(lift), true, lift
 	for i, v := range f.roles {

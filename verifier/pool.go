@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// dialSpacing is the least time between two connections that a pool begins to open, and dialAtMost how long one may
-// take. A server that answered the last one slowly is given dialSlow times as long, up to dialRarest: one that is out of
-// breath is not helped by more handshakes. One that does not answer at all is tried as often as before. Opening is kept apart from the single write or probe: were a slow handshake cut off at a probe's timeout and
-// begun again with the next, twenty times a second, the observer itself would hold a struggling server down. Where nobody
-// listens there is nobody to hold down: after a refused connection the next may be tried at once, so that whoever asks
-// learns of the server's return at once.
+// dialSpacing is the least time between two connections that a pool begins to open, and dialAtMost how long one may take. A
+// server that answered the last one slowly is given dialSlow times as long, up to dialRarest: one that is out of breath is not
+// helped by more handshakes. One that does not answer at all is tried as often as before. Opening is kept apart from the
+// single write or probe: were a slow handshake cut off at a probe's timeout and begun again with the next, twenty times a
+// second, the observer itself would hold a struggling server down. Where nobody listens there is nobody to hold down: after a
+// refused connection the next may be tried at once, so that whoever asks learns of the server's return at once.
 const (
 	dialSpacing = 100 * time.Millisecond
 	dialSlow    = 3
@@ -34,9 +34,9 @@ type pool[T dropper] struct {
 	waiting []chan handed[T]
 	epoch   int // raised by renew: connections of earlier epochs are dropped on return
 	issued  map[any]int
-	last    time.Time // when the last dial began; zero: it was refused
-	spacing time.Duration
-	later   bool // a dial is put off until it may begin
+	last    time.Time     // when the last dial began; zero: it was refused
+	spacing time.Duration // to the next dial, at least
+	later   bool          // a dial is put off until it may begin
 	closed  bool
 	work    sync.WaitGroup // dials and late exchanges
 }

@@ -38,7 +38,8 @@ healthy_now() { # ID: its own health check, once
 wait_healthy() {
   local start=$EPOCHREALTIME deadline=$((SECONDS + $1)) lines missing last="" total
   total=$(containers -a | wc -l)
-  ASKED=$(mktemp)
+  ASKED=$GAD_STATE/asked
+  : >"$ASKED"
   while :; do
     lines=$(health_lines)
     missing=$(awk '!($2 == "running" && $3 == "healthy") { print $1 }' <<<"$lines" | paste -sd' ')
