@@ -526,7 +526,14 @@ func TestReplayPause(t *testing.T) {
 	defer writes.Wait()
 	defer cancel()
 	c := storeCase{kind: "postgres-replay-pause", scene: sc, at: r, look: psql + `"select pg_is_wal_replay_paused()"`, fact: "behind_bytes"}
+	writes.Go(func() { // on the replica, as Patroni does in each of its loops
+		for drills.Wait(ctx, 2*time.Second) {
+			_ = exec.CommandContext(ctx, "docker", "exec", r.name, "bash", "-c", psql+`"select pg_wal_replay_resume()"`).Run()
+		}
+	})
 	c.all(t)
+	cancel()
+	writes.Wait()
 	r.in(psql + `"select pg_wal_replay_pause()"`)
 	if _, err := s.Prepare(t.Context(), plannedChange(t, "postgres-replay-pause", "", sc)); err == nil || !strings.Contains(err.Error(), "paused already") {
 		t.Errorf("somebody else's pause: %v", err)

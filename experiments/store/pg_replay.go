@@ -9,8 +9,12 @@ import (
 
 const pausePoll = 50 * time.Millisecond
 
-// replayPause keeps a replica from applying what it receives.
-type replayPause struct{ pgServer }
+// replayPause keeps a replica from applying what it receives. Somebody may resume it meanwhile: Patroni does so in every
+// one of its loops (PostgreSQL 14 and newer). It is then paused again, so that the replica applies in short bursts.
+type replayPause struct {
+	pgServer
+	again int // how often it was found resumed
+}
 
 // Check refuses a primary, a pause that is somebody else's, and a role that may not resume.
 func (f *replayPause) Check(ctx context.Context) (map[string]string, error) {
@@ -56,7 +60,7 @@ func (f *replayPause) Begin(ctx context.Context) error {
 	}
 }
 
-// Beat is proof once more has been received than applied.
+// Beat is proof once more has been received than applied. A pause that somebody has ended begins anew here.
 func (f *replayPause) Beat(ctx context.Context) (Beat, error) {
 	const ask = `select pg_is_wal_replay_paused(), coalesce(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0)::bigint,
 		coalesce(extract(epoch from now() - pg_last_xact_replay_timestamp()), 0)::float8`
@@ -64,7 +68,13 @@ func (f *replayPause) Beat(ctx context.Context) (Beat, error) {
 	var behind int64
 	var age float64
 	err := f.one(ctx, ask, nil, &paused, &behind, &age)
-	return Beat{Proven: paused && behind > 0, Facts: map[string]any{"paused": paused, "behind_bytes": behind, "last_applied_s": age}}, err
+	if err == nil && !paused {
+		f.again++
+		err = f.exec(ctx, "select pg_wal_replay_pause()")
+	}
+	return Beat{Proven: paused && behind > 0, Facts: map[string]any{
+		"paused": paused, "behind_bytes": behind, "last_applied_s": age, "paused_again": f.again,
+	}}, err
 }
 
 // End resumes.
