@@ -122,6 +122,13 @@ func TestLoadIsTheBackgroundOfAFault(t *testing.T) {
 	if got := f.t0(); !got.From.Equal(at(10)) || !f.lifted().Equal(at(30)) {
 		t.Errorf("with a fault: T0 %v, lifted %v", got.From, f.lifted())
 	}
+	// An undo is reported when its inspection is through; what counts is when it was done, once that is proven.
+	for proven, want := range map[bool]time.Time{true: at(28), false: at(30)} {
+		f.rec.Faults[1].Undone = &Effect{From: at(27), To: at(28), Proven: proven}
+		if got := f.lifted(); !got.Equal(want) {
+			t.Errorf("undo proven %v: lifted %v, want %v", proven, got, want)
+		}
+	}
 	f.rec.Faults[1].Effect = nil // not yet injected, or without effect
 	if got := f.t0(); !got.From.Equal(at(0)) {
 		t.Errorf("before the fault: T0 %v", got.From)

@@ -301,6 +301,9 @@ func (f *folder) lifted() time.Time {
 	var last time.Time
 	for _, x := range f.foremost() {
 		t := x.UndoneAt
+		if u := x.Undone; u != nil && u.Proven && !u.To.IsZero() {
+			t = u.To // that it was done is known, and reported, later
+		}
 		if x.Change.Class != ClassUndo && x.Effect != nil { // nothing of ours holds it
 			t = x.Effect.To
 		}
