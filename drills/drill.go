@@ -79,7 +79,7 @@ type Expect struct {
 	Rejoin      *Within         `json:"rejoin,omitempty" yaml:"rejoin"`
 	Alerts      *Alerts         `json:"alerts,omitempty" yaml:"alerts"`
 	During      []During        `json:"during,omitempty" yaml:"during"`
-	Load        *LoadBound      `json:"load,omitempty" yaml:"load"`
+	Load        LoadBounds      `json:"load,omitempty" yaml:"load"` // one bound or a list of them, of different steps
 	Contract    *Contract       `json:"contract,omitempty" yaml:"contract"`
 	SLOs        *SLOExpect      `json:"slos,omitempty" yaml:"slos"`
 	Breakers    []BreakerExpect `json:"breakers,omitempty" yaml:"breakers"`

@@ -9,19 +9,23 @@ import (
 )
 
 func (f *folder) judgeLoad(now time.Time) []Judged {
-	x := f.drill.Expect.Load
-	if x == nil {
-		return nil
+	var out []Judged
+	for i := range f.drill.Expect.Load {
+		out = append(out, f.judgeLoadOf(&f.drill.Expect.Load[i], now))
 	}
+	return out
+}
+
+func (f *folder) judgeLoadOf(x *LoadBound, now time.Time) Judged {
 	j := Judged{ID: "load:" + x.Step, Title: "the load of step " + x.Step + " is carried", Target: loadTarget(x), Cause: "load", Verdict: NotMeasured, Actual: "not measured"}
 	if !now.IsZero() {
 		j.Verdict = Pending
-		return []Judged{j}
+		return j
 	}
 	loads := f.loadsOf(x.Step)
 	if len(loads) == 0 || len(loads) < f.planned(x.Step) {
 		j.Why = "the load engine did not report"
-		return []Judged{j}
+		return j
 	}
 	var actual []string
 	j.Verdict = Met
@@ -38,7 +42,7 @@ func (f *folder) judgeLoad(now time.Time) []Judged {
 		j.Verdict, j.Why = NotMeasured, why
 	}
 	j.Actual = strings.Join(actual, "; ")
-	return []Judged{j}
+	return j
 }
 
 // loadsOf are the results of a step: a mix of users has one for each of its generators.
@@ -60,10 +64,15 @@ func (f *folder) planned(step string) int {
 // loadFault: a load that misses its bounds because the generator was at its limit, or because the target answered it with
 // refusals meant for its sender, says nothing about the system.
 func (f *folder) loadFault() (string, string) {
-	x := f.drill.Expect.Load
-	if x == nil {
-		return "", ""
+	for i := range f.drill.Expect.Load {
+		if cause, why := f.loadFaultOf(&f.drill.Expect.Load[i]); cause != "" {
+			return cause, why
+		}
 	}
+	return "", ""
+}
+
+func (f *folder) loadFaultOf(x *LoadBound) (string, string) {
 	for _, m := range f.loadsOf(x.Step) {
 		if m.Saturated != "" && loadMisses(x, m) != "" {
 			return "generator-saturated", "The load generator of step " + x.Step + " was saturated, so nothing is known of what the system carries: " + m.Saturated

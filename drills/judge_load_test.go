@@ -48,7 +48,7 @@ func TestLoadVerdicts(t *testing.T) {
 			if c.load != nil {
 				c.load(&m)
 			}
-			f := &folder{drill: &Drill{Expect: Expect{Load: &x}}}
+			f := &folder{drill: &Drill{Expect: Expect{Load: LoadBounds{x}}}}
 			f.rec.Load = []LoadMeasured{m}
 			j := f.judgeLoad(time.Time{})[0]
 			cause, text := f.loadFault()
@@ -62,7 +62,7 @@ func TestLoadVerdicts(t *testing.T) {
 // A mix has a generator for requests and one for listeners: one that did not report is not overlooked.
 func TestLoadOfSeveralGenerators(t *testing.T) {
 	t.Parallel()
-	f := &folder{drill: &Drill{Expect: Expect{Load: &LoadBound{Step: "mix", Rate: 0.9, Delivered: 0.99}}}}
+	f := &folder{drill: &Drill{Expect: Expect{Load: LoadBounds{{Step: "mix", Rate: 0.9, Delivered: 0.99}}}}}
 	change := Change{Step: "mix", Do: Op{Verb: "load.open"}}
 	f.rec.Faults = []FaultRecord{{Change: change}, {Change: change}}
 	f.rec.Load = []LoadMeasured{{Step: "mix", Flows: []FlowMeasured{goodFlow("a")}}}
@@ -94,7 +94,7 @@ func TestThrottledLoad(t *testing.T) {
 		"the subject":      {&none, NotMet, ""},
 		"so many are fine": {&some, Met, ""},
 	} {
-		f := &folder{drill: &Drill{Expect: Expect{Load: &LoadBound{Step: "s", Success: 0.99, Throttled: c.bound}}}}
+		f := &folder{drill: &Drill{Expect: Expect{Load: LoadBounds{{Step: "s", Success: 0.99, Throttled: c.bound}}}}}
 		f.rec.Load = []LoadMeasured{{Step: "s", Flows: []FlowMeasured{flow}}}
 		cause, _ := f.loadFault()
 		j := f.judgeLoad(time.Time{})[0]
@@ -104,6 +104,20 @@ func TestThrottledLoad(t *testing.T) {
 		if c.bound == &none && !strings.Contains(j.Why, "were throttled") {
 			t.Errorf("%s: %q", name, j.Why)
 		}
+	}
+}
+
+// Each bounded step is judged by itself.
+func TestTwoLoadsAreJudgedApart(t *testing.T) {
+	t.Parallel()
+	f := &folder{drill: &Drill{Expect: Expect{Load: LoadBounds{{Step: "users", Success: 0.99}, {Step: "listeners", Connected: 1}}}}}
+	f.rec.Load = []LoadMeasured{
+		{Step: "users", Flows: []FlowMeasured{{Name: "http", Due: 100, Rate: 1, Count: Classes{Good: 100}}}},
+		{Step: "listeners", Wanted: 10, Connected: 9},
+	}
+	got := f.judgeLoad(time.Time{})
+	if len(got) != 2 || got[0].Verdict != Met || got[1].Verdict != NotMet || got[1].ID != "load:listeners" || !strings.Contains(got[1].Why, "9 of 10") {
+		t.Errorf("%+v", got)
 	}
 }
 

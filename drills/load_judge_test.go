@@ -21,7 +21,7 @@ func TestStormIsJudged(t *testing.T) {
 		"never":         {back(0), NotMet, "all in never"},
 		"none was seen": {LoadMeasured{Step: "load", Wanted: 100, Connected: 100}, NotMeasured, "no storm"},
 	} {
-		f := folder{drill: &Drill{Expect: Expect{Load: &LoadBound{Step: "load", Connected: 1, BackWithin: Duration(5 * time.Second), Reconnected: 1}}}}
+		f := folder{drill: &Drill{Expect: Expect{Load: LoadBounds{{Step: "load", Connected: 1, BackWithin: Duration(5 * time.Second), Reconnected: 1}}}}}
 		f.rec.Load = []LoadMeasured{c.m}
 		j := f.judgeLoad(time.Time{})[0]
 		if j.Verdict != c.want || !strings.Contains(j.Why, c.why) {

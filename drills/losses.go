@@ -7,13 +7,21 @@ import "encoding/json"
 type Losses []Loss
 
 // UnmarshalJSON reads a list or a single bound.
-func (l *Losses) UnmarshalJSON(b []byte) error {
-	var one Loss
+func (l *Losses) UnmarshalJSON(b []byte) error { return oneOrMany(b, (*[]Loss)(l)) }
+
+// LoadBounds are bounds on load steps, at most one for each; like Losses, one or a list.
+type LoadBounds []LoadBound
+
+// UnmarshalJSON reads a list or a single bound.
+func (l *LoadBounds) UnmarshalJSON(b []byte) error { return oneOrMany(b, (*[]LoadBound)(l)) }
+
+func oneOrMany[T any](b []byte, into *[]T) error {
+	var one T
 	if json.Unmarshal(b, &one) == nil {
-		*l = Losses{one}
+		*into = []T{one}
 		return nil
 	}
-	return json.Unmarshal(b, (*[]Loss)(l))
+	return json.Unmarshal(b, into)
 }
 
 // Canaries are the names of the canaries that are bounded.

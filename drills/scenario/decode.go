@@ -25,11 +25,11 @@ func (d *document) decode(n *yaml.Node, path string, v reflect.Value) {
 	case drills.Share:
 		d.share(n, path, v)
 		return
-	case drills.Losses:
+	case drills.Losses, drills.LoadBounds:
 		if n.Kind == yaml.MappingNode { // a single one
-			var one drills.Loss
-			d.decode(n, path, reflect.ValueOf(&one).Elem())
-			v.Set(reflect.ValueOf(drills.Losses{one}))
+			one := reflect.New(v.Type().Elem()).Elem()
+			d.decode(n, path, one)
+			v.Set(reflect.Append(reflect.Zero(v.Type()), one))
 			return
 		}
 	case drills.From:

@@ -50,9 +50,9 @@ func (r *drillReader) expect() {
 		r.needed("expect.rejoin.within", e.Rejoin.Within, "such as 60s, counted from the lift")
 	}
 	for i := range e.Loss {
-		r.loss(r.lossPath(i), &e.Loss[i])
+		r.loss(r.boundPath("expect.loss", i), &e.Loss[i])
 		if slices.Contains(e.Loss[:i].Canaries(), e.Loss[i].Canary) {
-			r.add(r.lossPath(i)+".canary", "this canary is bounded twice", "put both bounds into one entry")
+			r.add(r.boundPath("expect.loss", i)+".canary", "this canary is bounded twice", "put both bounds into one entry")
 		}
 	}
 	if e.Consistency != nil {
@@ -64,8 +64,11 @@ func (r *drillReader) expect() {
 	for i := range e.During {
 		r.during(fmt.Sprintf("expect.during[%d]", i), &e.During[i])
 	}
-	if e.Load != nil {
-		r.load(e.Load)
+	for i := range e.Load {
+		r.load(r.boundPath("expect.load", i), &e.Load[i])
+		if slices.ContainsFunc(e.Load[:i], func(b drills.LoadBound) bool { return b.Step == e.Load[i].Step }) {
+			r.add(r.boundPath("expect.load", i)+".step", "this step is bounded twice", "put both bounds into one entry")
+		}
 	}
 	if e.Contract != nil {
 		r.contract(e.Contract)
@@ -94,12 +97,12 @@ func (r *drillReader) roleMoved(x *drills.RoleMoved) {
 	r.while(path+".while", x.While)
 }
 
-// lossPath is where a bound stands: the key itself where there is no list.
-func (r *drillReader) lossPath(i int) string {
-	if p := fmt.Sprintf("expect.loss[%d]", i); r.has(p) {
+// boundPath is where a bound stands: the key itself where there is no list.
+func (r *drillReader) boundPath(key string, i int) string {
+	if p := fmt.Sprintf("%s[%d]", key, i); r.has(p) {
 		return p
 	}
-	return "expect.loss"
+	return key
 }
 
 func (r *drillReader) loss(path string, x *drills.Loss) {
@@ -229,8 +232,7 @@ func (r *drillReader) window(path string, w [2]string) {
 	}
 }
 
-func (r *drillReader) load(x *drills.LoadBound) {
-	const path = "expect.load"
+func (r *drillReader) load(path string, x *drills.LoadBound) {
 	ids := []string{}
 	for i, s := range r.drill.Method {
 		ids = append(ids, s.ID)
