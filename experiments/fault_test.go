@@ -162,6 +162,13 @@ func TestPlans(t *testing.T) {
 			}},
 		},
 		{
+			name: "switchover back", kind: "switchover", with: `{"back":true}`, targets: []string{"pg-2"}, once: true,
+			want: []act{{
+				drills.ClassHeals, "pg-2", "postgres.switchover",
+				`{"mark":"20260102_r1_cut_pg_2",` + pgRest + `"from":{"member":""},"to":` + pgTwo + `"within":"1m0s"}`, "", "",
+			}},
+		},
+		{
 			name: "failover", kind: "failover", targets: []string{"pg-2"}, once: true,
 			want: []act{{
 				drills.ClassHeals, "pg-2", "postgres.failover",
@@ -210,8 +217,11 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-const pgArgs = `"rest":[{"member":"pg-1","addr":"10.0.0.11:8008"},{"member":"pg-2","addr":"10.0.0.12:8008"},{"member":"pg-3","addr":"10.0.0.13:8008"}],` +
-	`"from":{"member":"pg-2","names":["pg-2","000000000000"],"addresses":["10.0.0.12"]},`
+const (
+	pgRest = `"rest":[{"member":"pg-1","addr":"10.0.0.11:8008"},{"member":"pg-2","addr":"10.0.0.12:8008"},{"member":"pg-3","addr":"10.0.0.13:8008"}],`
+	pgTwo  = `{"member":"pg-2","names":["pg-2","000000000000"],"addresses":["10.0.0.12"]},`
+	pgArgs = pgRest + `"from":` + pgTwo
+)
 
 func TestPlansThatAreRefused(t *testing.T) {
 	down := func(s *drills.Scene) { s.Targets[0].State = "exited" }
@@ -288,6 +298,7 @@ func TestBadParameters(t *testing.T) {
 		{"kill", `{"as":"crash","sig":"KILL"}`, "sig"},
 		{"stop", `{"grace":"-1s"}`, "grace"},
 		{"pause", `{"as":"crash"}`, "as"},
+		{"switchover", `{"back":true,"to":"pg-3"}`, "to somebody else"},
 		{"partition", `{}`, "from"},
 		{"partition", `{"from":[{"role":"replica"}]}`, "needs a component"},
 		{"partition", `{"from":[{"component":"a","pick":"one"}]}`, "pick"},

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ const (
 type postgresArgs struct {
 	Mark   string          `json:"mark,omitempty"` // tells apart the same op of two runs
 	REST   []restNode      `json:"rest"`
-	From   node            `json:"from"`         // the primary when planned
+	From   node            `json:"from"`         // the primary when planned; empty in a fail back: whoever it is by then
 	To     *node           `json:"to,omitempty"` // nil: Patroni chooses (switchover only)
 	Within drills.Duration `json:"within"`
 }
@@ -64,7 +65,8 @@ func (p *Patroni) move(ctx context.Context, path string, a postgresArgs) (drills
 	ctx, cancel := context.WithTimeout(ctx, a.Within.D())
 	answered := make(chan struct{})
 	defer func() { cancel(); <-answered }()
-	ev := moveEvidence{Asked: via.Addr, From: a.From.Member}
+	leader, _ := cluster.leader()
+	ev := moveEvidence{Asked: via.Addr, From: cmp.Or(a.From.Member, leader)}
 	var refused error
 	sent := time.Now().UTC()
 	looking, stop := context.WithCancel(ctx)
@@ -108,7 +110,12 @@ func (p *Patroni) cluster(ctx context.Context, rest []restNode) (restNode, patro
 // moveRequest names the members as Patroni does, and refuses when the role has moved since the plan.
 func moveRequest(path string, c patroniCluster, a postgresArgs) ([]byte, error) {
 	leader, host := c.leader()
-	if !a.From.is(leader) && !a.From.is(host) {
+	back := a.From.Member == ""
+	if back && (leader == "" || a.To.is(leader) || a.To.is(host)) {
+		return nil, drills.Errorf(drills.Blocked, "put the fail back after a step that moves the role, late enough for the old primary to be a replica again",
+			"Patroni names %q as leader: there is no role to hand back to %s", leader, a.To.Member)
+	}
+	if !back && !a.From.is(leader) && !a.From.is(host) {
 		return nil, drills.Errorf(drills.Blocked, "the role moved meanwhile: plan again", "Patroni names %q as leader, not %s", leader, a.From.Member)
 	}
 	req := map[string]string{}

@@ -180,6 +180,7 @@ func TestPatroniMoves(t *testing.T) {
 	cases := []struct {
 		name, verb string
 		to         *node
+		back       bool
 		set        func(*pgCluster)
 		proven     bool
 		asked, err string
@@ -190,6 +191,8 @@ func TestPatroniMoves(t *testing.T) {
 		{name: "refused", verb: verbFailover, to: &to, set: func(c *pgCluster) { c.refuse = "no good candidates" }, err: "no good candidates"},
 		{name: "nothing happens", verb: verbFailover, to: &to, set: func(c *pgCluster) { c.stubborn = true }, asked: `/failover {"candidate":"pg-1"}`},
 		{name: "moved since the plan", verb: verbSwitchover, set: func(c *pgCluster) { c.leader = "pg-3" }, err: `names "pg-3" as leader, not pg-2`},
+		{name: "fail back", verb: verbSwitchover, to: &to, back: true, set: func(c *pgCluster) { c.leader = "pg-3" }, proven: true, asked: `/switchover {"candidate":"pg-1","leader":"pg-3"}`},
+		{name: "fail back to whom it never left", verb: verbSwitchover, to: &to, back: true, set: func(c *pgCluster) { c.leader = "pg-1" }, err: "no role to hand back to pg-1"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -201,7 +204,11 @@ func TestPatroniMoves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			op, err := drills.NewOp(c.verb, m[1].ID, postgresArgs{REST: rest, From: nodeOf(m[1]), To: c.to, Within: drills.Duration(300 * time.Millisecond)})
+			from := nodeOf(m[1])
+			if c.back {
+				from = node{}
+			}
+			op, err := drills.NewOp(c.verb, m[1].ID, postgresArgs{REST: rest, From: from, To: c.to, Within: drills.Duration(300 * time.Millisecond)})
 			if err != nil {
 				t.Fatal(err)
 			}

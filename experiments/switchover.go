@@ -9,6 +9,8 @@ import (
 // Switchover asks Patroni to hand the primary role over in an orderly way: the old primary shuts down cleanly first.
 type Switchover struct {
 	To string `yaml:"to" json:"to,omitempty"` // member name; default: Patroni chooses
+	// Back is a fail back: whoever is primary by then hands the role to the target, the primary of the plan.
+	Back bool `yaml:"back" json:"back,omitempty"`
 }
 
 func switchoverKind() drills.Kind {
@@ -23,13 +25,25 @@ func switchoverKind() drills.Kind {
 	}, func() *Switchover { return new(Switchover) })
 }
 
-// Plan hands the role over from the targeted primary.
+// Validate checks the parameters.
+func (f *Switchover) Validate() error {
+	if f.Back && f.To != "" {
+		return drills.Errorf(drills.Input, "remove one of them", "switchover: back: hands the role to the target, to: to somebody else")
+	}
+	return nil
+}
+
+// Plan hands the role over from the targeted primary, or back to it.
 func (f *Switchover) Plan(s drills.Scene) ([]drills.Change, error) {
 	m, src, err := roleSource(s, "switchover", "patroni")
 	if err != nil {
 		return nil, err
 	}
 	args := postgresArgs{Mark: mark(s, m), Within: moveWithin, From: nodeOf(m)}
+	if f.Back {
+		to := args.From
+		args.From, args.To = node{}, &to
+	}
 	if f.To != "" {
 		if args.To, err = candidate(s, m, f.To); err != nil {
 			return nil, err
