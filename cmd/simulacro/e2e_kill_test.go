@@ -77,16 +77,20 @@ func (v *victim) said() string {
 	return strings.Join(v.lines, "\n")
 }
 
+func (v *victim) running() bool {
+	select {
+	case <-v.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // until waits until the run has said something.
 func (v *victim) until(t *testing.T, what string) {
 	t.Helper()
 	eventually(t, 90*time.Second, "saying "+what+":\n"+v.said(), func() bool {
-		select {
-		case <-v.ended:
-			return true
-		default:
-		}
-		return strings.Contains(v.said(), what)
+		return !v.running() || strings.Contains(v.said(), what)
 	})
 }
 
