@@ -44,7 +44,8 @@ func (w *RoleWatch) watch(ctx context.Context, last map[string]RoleView, emit fu
 			return
 		case <-timer.C:
 		}
-		if t, err := w.Runtime.Topology(ctx); err == nil {
+		// A reading that the end broke off has members in it that were not heard out.
+		if t, err := w.Runtime.Topology(ctx); err == nil && ctx.Err() == nil {
 			w.report(t, last, emit)
 		}
 		timer.Reset(w.Every)
