@@ -33,7 +33,7 @@ func TestCalibrate(t *testing.T) {
 // TestCalibrateNullsAndCost: drills without a fault show none, the prober's cost is the kernel's account of another process, both
 // are kept beside what was there, with their goals, and reports state them, a line each.
 func TestCalibrateNullsAndCost(t *testing.T) {
-	e2e(t, false)
+	e2e(t, true)
 	runs := t.TempDir()
 	sh(t, os.Getenv("SIMULACRO_BINARY"), "--runs", runs, "--json", "calibrate", "nulls", "--drills", "3", "--length", "6s", "--settle", "2s", "--recovery", "1s", "--rates", "20", "--errors", "0,1")
 	sh(t, os.Getenv("SIMULACRO_BINARY"), "--runs", runs, "--json", "calibrate", "cost", "--length", "2s", "--rates", "20", "--kinds", "tcp")

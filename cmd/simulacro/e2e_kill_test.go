@@ -229,7 +229,7 @@ func TestStoppedToolLosesItsLease(t *testing.T) {
 }
 
 func TestToolAndGuardKilledTogether(t *testing.T) {
-	e2e(t, false)
+	e2e(t, true)
 	whole(t)
 	v := startVictim(t, t.TempDir(), "e2e-redis-pause")
 	v.until(t, "took effect")
@@ -289,7 +289,7 @@ func TestInterrupted(t *testing.T) {
 
 // TestSecondOrchestratorIsRefused: the guard's name is the lock.
 func TestSecondOrchestratorIsRefused(t *testing.T) {
-	e2e(t, false)
+	e2e(t, true)
 	whole(t)
 	v := startVictim(t, t.TempDir(), "e2e-redis-pause")
 	v.until(t, "== steady")

@@ -160,7 +160,7 @@ func skipReply(in *bufio.Reader) (string, error) {
 // TestLostWritesAreCountedExactly: the partition loses acknowledged writes, and our count equals what the relay on the
 // canary's connection saw acknowledged, less what redis-cli reads from the members afterwards.
 func TestLostWritesAreCountedExactly(t *testing.T) {
-	e2e(t, false)
+	e2e(t, true)
 	whole(t)
 	primary := redisPrimaries(t)[0]
 	addr := docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", service(t, primary)) + ":6379"

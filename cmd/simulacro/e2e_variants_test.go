@@ -27,12 +27,12 @@ func TestDrillTellsSoundFromBroken(t *testing.T) {
 	const sound = "Every objective and expectation was met.*"
 	for _, v := range []variant{
 		{"sound redis", "e2e-redis-kill", nil, drills.Pass, "", sound, 0, false},
-		{"no replica left", "e2e-redis-kill", noReplicas, drills.BlockedRun, "blocked", `.*redis replicas: 0.*`, 3, false},
+		{"no replica left", "e2e-redis-kill", noReplicas, drills.BlockedRun, "blocked", `.*redis replicas: 0.*`, 3, true},
 		{"sentinel takes ten minutes to notice", "e2e-redis-kill", slowSentinel, drills.Fail, "rta", "Users were without service for longer than 20s", 1, true},
 		{"subscriber never resubscribes", "e2e-redis-kill", noResubscribe, drills.Fail, "ws-delivery", "ws-delivery never recovered", 1, false},
-		{"alert on a metric that does not exist", "e2e-redis-kill", missingMetric, drills.Fail, "detection", "Alert RedisDown did not fire within 15s of the fault: the outage would have gone unnoticed", 1, false},
+		{"alert on a metric that does not exist", "e2e-redis-kill", missingMetric, drills.Fail, "detection", "Alert RedisDown did not fire within 15s of the fault: the outage would have gone unnoticed", 1, true},
 		{"target that allows too little", "e2e-redis-kill", throttle, drills.BlockedRun, "blocked", `.*probe rate: api-[12]:8000: .*`, 3, false},
-		{"sentinel quorum lost", "e2e-redis-kill", noQuorum, drills.BlockedRun, "blocked", `.*redis quorum: lost.*`, 3, false},
+		{"sentinel quorum lost", "e2e-redis-kill", noQuorum, drills.BlockedRun, "blocked", `.*redis quorum: lost.*`, 3, true},
 		{"sound fan-out", "e2e-ws-fan-out", nil, drills.Pass, "", sound, 0, true},
 		{"instances that hear themselves", "e2e-ws-fan-out", ownEcho, drills.Fail, "duplicated", `\d+ messages were there more than once`, 1, true},
 		{"sound postgis", "e2e-pg-kill", nil, drills.Pass, "", sound, 0, true},
