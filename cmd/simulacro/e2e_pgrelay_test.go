@@ -67,8 +67,8 @@ func (r *pgRelay) serve(client net.Conn) {
 		r.answers(io.TeeReader(server, client), talk)
 		_ = client.(*net.TCPConn).CloseWrite()
 	}()
-	in := bufio.NewReader(io.TeeReader(client, server))
-	if _, err := body(in); err == nil { // the start of a connection has no type
+	in := bufio.NewReader(client)
+	if b, err := body(in); err == nil && pass(server, nil, b) == nil { // the start of a connection has no type
 		for {
 			kind, err := in.ReadByte()
 			if err != nil {
@@ -78,7 +78,10 @@ func (r *pgRelay) serve(client net.Conn) {
 			if err != nil {
 				break
 			}
-			talk.asked(kind, b)
+			talk.asked(kind, b) // before it is passed on: the answer may be here before this goroutine goes on
+			if pass(server, []byte{kind}, b) != nil {
+				break
+			}
 		}
 	}
 	_ = client.SetReadDeadline(time.Now().Add(2 * time.Second))
@@ -95,6 +98,13 @@ func body(in *bufio.Reader) ([]byte, error) {
 	b := make([]byte, n-4)
 	_, err := io.ReadFull(in, b)
 	return b, err
+}
+
+// pass sends a message on: its type, if it has one, its length and what follows.
+func pass(to io.Writer, kind, b []byte) error {
+	m := binary.BigEndian.AppendUint32(kind, uint32(len(b)+4))
+	_, err := to.Write(append(m, b...))
+	return err
 }
 
 func text0(b []byte) (string, []byte) {
