@@ -89,7 +89,7 @@ func notInForce() map[string]string {
 	return map[string]string{
 		"disk-fill": "no member of the reference system has a volume with a size of its own; TestDiskFill fills one and kills the tool",
 		"destroy":   "irreversible: TestBackupDrills loses every member of PostGIS, makes the system anew and checks it",
-		"http":      "the reference system has no switch over HTTP that is not one of our own defects; TestHTTPAct does and undoes one, also when the tool is killed",
+		"http":      "its author declares that nobody undoes it while the tool is dead (unguarded); TestHTTPActsConform does and undoes one",
 	}
 }
 
