@@ -74,6 +74,9 @@ type shaper struct {
 	seq    uint64
 	ready  chan due
 	stop   atomic.Bool
+	open   atomic.Bool   // nothing waits any more
+	wake   chan struct{} // of the goroutine that answers
+	ended  chan struct{} // it has
 	done   sync.WaitGroup
 
 	counting atomic.Bool // packets before that are shaped, not counted
@@ -86,6 +89,7 @@ type shaper struct {
 func newShaper(q *queue, e effect, seed uint64) *shaper {
 	s := &shaper{
 		queue: q, effect: e, rng: rand.New(rand.NewPCG(seed, 0)), flows: map[flow]time.Time{},
+		wake: make(chan struct{}), ended: make(chan struct{}),
 		ready: make(chan due, queueLength), holds: hdrhistogram.New(1, int64(10*time.Minute/time.Microsecond), 3),
 	}
 	s.done.Go(s.read)
@@ -119,7 +123,7 @@ func (s *shaper) read() {
 func (s *shaper) decide(q queued, now time.Time) due {
 	p, ok := parse(q.data)
 	var v verdict
-	if ok {
+	if ok && !s.open.Load() {
 		v = s.effect.decide(p, q.hook == hookIn, now, s.rng)
 	}
 	v.id = q.id
@@ -167,11 +171,15 @@ func (s *shaper) count(length int, v verdict) {
 
 // answer gives verdicts at their time; at the end of the packets it gives all that are left at once.
 func (s *shaper) answer() {
+	defer close(s.ended)
 	var waiting dues
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		now := time.Now()
+		if s.open.Load() {
+			s.release(&waiting, now.Add(24*time.Hour))
+		}
 		s.release(&waiting, now)
 		next := time.Hour
 		if len(waiting) > 0 {
@@ -187,6 +195,20 @@ func (s *shaper) answer() {
 			heap.Push(&waiting, d)
 			s.drain(&waiting)
 		case <-timer.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// letPass lets go of all that waits, in order, and from then on of everything at once. It has to come before the rules go:
+// with the last rule of a hook the kernel drops what it still has queued there, and senders wait for their retransmission.
+func (s *shaper) letPass() {
+	s.open.Store(true)
+	for range 2 { // it comes back for the second once it has done what the first one woke it for
+		select {
+		case s.wake <- struct{}{}:
+		case <-s.ended:
+			return
 		}
 	}
 }
@@ -229,7 +251,7 @@ func (s *shaper) left(d due, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total.Waiting--
-	if d.drop || s.stop.Load() || !s.counting.Load() {
+	if d.drop || s.open.Load() || s.stop.Load() || !s.counting.Load() {
 		return
 	}
 	_ = s.holds.RecordValue(max(1, now.Sub(d.arrived).Microseconds())) // beyond ten minutes nothing waits

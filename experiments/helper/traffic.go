@@ -237,8 +237,11 @@ func (s *shaped) beat() (Beat, error) {
 	return Beat{Dropped: t.Dropped, Traffic: &t, RTT: s.rtt.Load()}, nil
 }
 
-// lower takes the rules away first, so that nothing new comes, then lets go what waits.
-func (s *shaped) lower() error { return errors.Join(s.fence.lower(), s.shaper.close()) }
+// lower lets go what waits, then takes the rules away.
+func (s *shaped) lower() error {
+	s.shaper.letPass()
+	return errors.Join(s.fence.lower(), s.shaper.close())
+}
 
 // over says so when the queue no longer does what was asked, for a second: then the fault is another one.
 func (s *shaped) over() string {

@@ -111,3 +111,25 @@ func TestTrafficInANetworkNamespace(t *testing.T) {
 		t.Errorf("left behind: %s", out)
 	}
 }
+
+// TestTheEndLosesNothing: what is held back when the fault ends arrives, and soon: senders would wait for a second else.
+func TestTheEndLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes network namespaces: not with -short")
+	}
+	l := newLab(t)
+	l.echoes()
+	sent := make(chan exchange, 1)
+	a, d := l.during(TrafficSpec{Effects: Effects{Latency: &Latency{Delay: ms(60000)}}}, func() {
+		go func() { sent <- l.exchange(100, time.Millisecond) }()
+		time.Sleep(50 * time.Millisecond) // some are held by then
+	})
+	if a.Way != WayQueue {
+		t.Skip("the kernel's netem drops what it holds when it is removed")
+	}
+	x := <-sent
+	t.Logf("%s; %+v %+v", x, d, d.Traffic)
+	within(t, "lost", x.lost(), 0, 0)
+	within(t, "overtaken", float64(x.overtaken()), 0, 0)
+	within(t, "affected", float64(d.Affected()), 1, 100)
+}
