@@ -87,7 +87,7 @@ func (r *run) step(ctx context.Context, s *Step) ([]act, bool) {
 		r.stop(StopInternal, "the topology could not be read: "+err.Error(), false)
 		return nil, false
 	}
-	ps, err := PlanStep(*s, r.system, t, r.opened.Run)
+	ps, err := PlanStep(*s, r.system, t, r.opened.Run, r.plan.targets(s.ID))
 	if err != nil {
 		r.stop(StopInternal, fmt.Sprintf("Step %s could not be planned when its time came: %s", s.ID, err), false)
 		return nil, false
@@ -112,14 +112,10 @@ func (r *run) step(ctx context.Context, s *Step) ([]act, bool) {
 
 // noteMoved journals that a step hits another member than the plan said, because roles moved in between.
 func (r *run) noteMoved(ps PlannedStep) {
-	for _, planned := range r.plan.Steps {
-		if planned.Step.ID != ps.Step.ID {
-			continue
-		}
-		for i, m := range ps.Targets {
-			if i < len(planned.Targets) && planned.Targets[i].ID != m.ID {
-				r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("step %s now hits %s, planned was %s: roles moved", ps.Step.ID, m.Name, planned.Targets[i].Name)})
-			}
+	planned := r.plan.targets(ps.Step.ID)
+	for i, m := range ps.Targets {
+		if i < len(planned) && planned[i].ID != m.ID {
+			r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("step %s now hits %s, planned was %s: roles moved", ps.Step.ID, m.Name, planned[i].Name)})
 		}
 	}
 }

@@ -26,12 +26,22 @@ func (p Plan) Changes() []Change {
 	return out
 }
 
+// targets are those that a step had in the plan.
+func (p Plan) targets(step string) []Member {
+	for _, s := range p.Steps {
+		if s.Step.ID == step {
+			return s.Targets
+		}
+	}
+	return nil
+}
+
 // MakePlan plans every step against one topology. All errors are returned at once, one per step.
 func MakePlan(d *Drill, sys *System, t Topology, run string) (Plan, []error) {
 	var p Plan
 	var errs []error
 	for _, s := range d.Method {
-		ps, err := PlanStep(s, sys, t, run)
+		ps, err := PlanStep(s, sys, t, run, nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("step %s: %w", s.ID, err))
 			continue
@@ -41,13 +51,17 @@ func MakePlan(d *Drill, sys *System, t Topology, run string) (Plan, []error) {
 	return p, append(errs, duplicates(p)...)
 }
 
-// PlanStep resolves one step against a topology and gives its changes their ids.
-func PlanStep(s Step, sys *System, t Topology, run string) (PlannedStep, error) {
+// PlanStep resolves one step against a topology and gives its changes their ids. planned are the step's targets in the plan
+// of the run; nil means that this is it.
+func PlanStep(s Step, sys *System, t Topology, run string, planned []Member) (PlannedStep, error) {
 	targets, err := t.Select(s.Target, s.Seed, 0)
 	if err != nil {
 		return PlannedStep{}, err
 	}
-	changes, err := s.Plan.Plan(Scene{Topology: t, Step: s.ID, Targets: targets, Duration: s.Duration, Run: run, System: sys})
+	if planned == nil {
+		planned = targets
+	}
+	changes, err := s.Plan.Plan(Scene{Topology: t, Step: s.ID, Targets: targets, Planned: planned, Duration: s.Duration, Run: run, System: sys})
 	if err != nil {
 		return PlannedStep{}, err
 	}

@@ -26,15 +26,15 @@ func TestLoadKeepsEveryMember(t *testing.T) {
 	}
 	sys := &System{Components: map[string]Component{"api": {KeepHealthy: 1}}}
 	step := Step{ID: "s", Target: Target{Component: "api", Pick: "all"}, Plan: verbPlan("load.open")}
-	if ps, err := PlanStep(step, sys, top, "run"); err != nil || len(ps.Targets) != 2 {
+	if ps, err := PlanStep(step, sys, top, "run", nil); err != nil || len(ps.Targets) != 2 {
 		t.Errorf("load on all: %d targets, %v", len(ps.Targets), err)
 	}
 	step.Plan = verbPlan("unit.kill")
-	if _, err := PlanStep(step, sys, top, "run"); err == nil || !strings.Contains(err.Error(), "would leave 0 running members of api") {
+	if _, err := PlanStep(step, sys, top, "run", nil); err == nil || !strings.Contains(err.Error(), "would leave 0 running members of api") {
 		t.Errorf("a kill of all: %v", err)
 	}
 	step.Target.Pick = "one"
-	if _, err := PlanStep(step, sys, top, "run"); err != nil {
+	if _, err := PlanStep(step, sys, top, "run", nil); err != nil {
 		t.Errorf("a kill of one: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ type Scene struct {
 	Topology
 	Step     string
 	Targets  []Member // never empty
+	Planned  []Member // the step's targets when the run was planned: roles may have moved since
 	Duration Duration
 	Run      string
 	System   *System

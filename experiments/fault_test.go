@@ -82,6 +82,7 @@ func scene(targets ...string) drills.Scene {
 			}
 		}
 	}
+	s.Planned = s.Targets
 	return s
 }
 
@@ -222,6 +223,26 @@ const (
 	pgTwo  = `{"member":"pg-2","names":["pg-2","000000000000"],"addresses":["10.0.0.12"]},`
 	pgArgs = pgRest + `"from":` + pgTwo
 )
+
+// TestFailBack: when its time has come, whoever is primary hands the role to the primary of the plan.
+func TestFailBack(t *testing.T) {
+	f, err := build(t, "switchover", `{"back":true}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := scene("pg-2")
+	s.Duration = 0
+	first, _ := s.Member(scene("pg-1").Targets[0].ID)
+	s.Planned = []drills.Member{first}
+	changes, err := f.Plan(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a postgresArgs
+	if err := changes[0].Do.Decode(&a); err != nil || a.From.Member != "pg-2" || a.To == nil || a.To.Member != "pg-1" {
+		t.Errorf("%+v %v", a, err)
+	}
+}
 
 func TestPlansThatAreRefused(t *testing.T) {
 	down := func(s *drills.Scene) { s.Targets[0].State = "exited" }

@@ -9,7 +9,7 @@ import (
 // Switchover asks Patroni to hand the primary role over in an orderly way: the old primary shuts down cleanly first.
 type Switchover struct {
 	To string `yaml:"to" json:"to,omitempty"` // member name; default: Patroni chooses
-	// Back is a fail back: whoever is primary by then hands the role to the target, the primary of the plan.
+	// Back is a fail back: whoever is primary by then hands the role to the one that was when the run was planned.
 	Back bool `yaml:"back" json:"back,omitempty"`
 }
 
@@ -28,7 +28,7 @@ func switchoverKind() drills.Kind {
 // Validate checks the parameters.
 func (f *Switchover) Validate() error {
 	if f.Back && f.To != "" {
-		return drills.Errorf(drills.Input, "remove one of them", "switchover: back: hands the role to the target, to: to somebody else")
+		return drills.Errorf(drills.Input, "remove one of them", "switchover: back: hands the role to the primary of the plan, to: to somebody else")
 	}
 	return nil
 }
@@ -40,9 +40,11 @@ func (f *Switchover) Plan(s drills.Scene) ([]drills.Change, error) {
 		return nil, err
 	}
 	args := postgresArgs{Mark: mark(s, m), Within: moveWithin, From: nodeOf(m)}
-	if f.Back {
+	if f.Back && len(s.Planned) == 1 && s.Planned[0].ID == m.ID { // it has not moved yet, and who will have it is not known
 		to := args.From
 		args.From, args.To = node{}, &to
+	} else if f.Back {
+		f = &Switchover{To: s.Planned[0].Name}
 	}
 	if f.To != "" {
 		if args.To, err = candidate(s, m, f.To); err != nil {
