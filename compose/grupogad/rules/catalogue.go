@@ -121,7 +121,8 @@ func storeRules() []rule {
 		},
 		{
 			Name: "RedisReplicationBroken",
-			Expr: `(redis_connected_slaves{job="redis"} < 2 and on (instance) redis_instance_info{role="master"})` +
+			// A Prometheus that was down itself holds the roles from before for five minutes: only fresh ones count.
+			Expr: `(redis_connected_slaves{job="redis"} < 2 and on (instance) (timestamp(redis_instance_info{role="master"}) > time() - 30))` +
 				` or redis_master_link_up{job="redis"} == 0`,
 			Metrics: []string{"redis_connected_slaves", "redis_master_link_up"}, Blueprint: time.Minute, Fast: 5 * time.Second,
 			Severity: critical, Component: "cache", Channel: emailSlack,
