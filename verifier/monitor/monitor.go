@@ -22,6 +22,7 @@ type Config struct {
 	Expect     *drills.Expect               // nil: no alert is expected
 	SeenBy     map[string]drills.SeenBy     // by component: what Prometheus is asked about it
 	Poll       time.Duration                // between two polls; default 250 ms
+	Patience   time.Duration                // how long a preflight waits for alerts in the way; default 30 s
 	Log        *zap.Logger
 }
 
@@ -38,6 +39,9 @@ type Monitor struct {
 // DefaultPoll is how often Prometheus and the sink are asked.
 const DefaultPoll = 250 * time.Millisecond
 
+// alertPatience is half of the engine's own limit for getting ready.
+const alertPatience = 30 * time.Second
+
 // requestTimeout bounds one request while watching; a monitoring system slower than this is blind.
 const requestTimeout = 2 * time.Second
 
@@ -48,6 +52,9 @@ func New(cfg Config) (*Monitor, error) {
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = DefaultPoll
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = alertPatience
 	}
 	if cfg.Expand == nil {
 		cfg.Expand = func(s string) (string, error) { return s, nil }
