@@ -40,14 +40,18 @@ func (f *Switchover) Plan(s drills.Scene) ([]drills.Change, error) {
 		return nil, err
 	}
 	args := postgresArgs{Mark: mark(s, m), Within: moveWithin, From: nodeOf(m)}
-	if f.Back && len(s.Planned) == 1 && s.Planned[0].ID == m.ID { // it has not moved yet, and who will have it is not known
-		to := args.From
-		args.From, args.To = node{}, &to
-	} else if f.Back {
-		f = &Switchover{To: s.Planned[0].Name}
+	to := f.To
+	if f.Back {
+		to = m.Name
+		if len(s.Planned) == 1 {
+			to = s.Planned[0].Name
+		}
 	}
-	if f.To != "" {
-		if args.To, err = candidate(s, m, f.To); err != nil {
+	switch {
+	case f.Back && to == m.Name: // it has not moved yet, and who will have it is not known
+		args.From, args.To = node{}, new(nodeOf(m))
+	case to != "":
+		if args.To, err = candidate(s, m, to); err != nil {
 			return nil, err
 		}
 	}
