@@ -278,6 +278,9 @@ type Component struct {
 	SLOs           []SLO                  `json:"slos,omitempty" yaml:"slos"`
 	Breakers       map[string]BreakerSpec `json:"breakers,omitempty" yaml:"breakers"`
 	Connections    int                    `json:"connections,omitempty" yaml:"connections"` // that all members together must be able to hold
+	Health         *HealthClaim           `json:"health,omitempty" yaml:"health"`
+	Backups        map[string]BackupPlace `json:"backups,omitempty" yaml:"backups"`
+	Copies         *Copies                `json:"copies,omitempty" yaml:"copies"` // of the backups, elsewhere
 }
 
 // Endpoint is an HTTP address inside the system's networks or on the host.
@@ -304,6 +307,7 @@ type Monitoring struct {
 	Jobs       map[string]ScrapeJob `json:"jobs,omitempty" yaml:"jobs"`
 	Labels     *LabelRules          `json:"labels,omitempty" yaml:"labels"`
 	Dashboards []string             `json:"dashboards,omitempty" yaml:"dashboards"` // JSON files beside the system file, by path or glob
+	Truth      *Truth               `json:"truth,omitempty" yaml:"truth"`           // what `doctor --active` may do
 }
 
 // ScrapeJob is what one scrape job should be.

@@ -174,6 +174,7 @@ func (f *folder) findings() {
 	f.undeclaredLosses()
 	f.breakerViews()
 	f.untold()
+	f.shallowHealth()
 }
 
 // secondOutages are findings on a pass too.

@@ -71,6 +71,7 @@ func (d *document) system(s *drills.System) {
 	d.profiles(s)
 	d.monitoring(s)
 	d.audited(s)
+	d.truth(s.Monitoring.Truth, s)
 	d.known("limits.error-budget", "value", s.Limits.ErrorBudget, []string{"tell", drills.BudgetBlocks})
 	if s.Limits.ConcurrentFaults == 0 {
 		s.Limits.ConcurrentFaults = 1
@@ -123,6 +124,8 @@ func (d *document) component(name string, c *drills.Component, s *drills.System)
 	d.seenBy(path+".seen-by", c.SeenBy, s)
 	d.slos(path+".slos", c.SLOs, s)
 	d.breakers(path+".breakers", c, s)
+	d.health(path+".health", c.Health, c, s)
+	d.backups(path, c)
 	if c.KeepHealthy < 0 {
 		d.add(path+".keep-healthy", "this cannot be negative", "how many members must stay untouched")
 	}
