@@ -191,6 +191,8 @@ type pgCluster struct {
 	asked    []string // "path body" of every POST
 	refuse   string   // a POST is refused with this
 	stubborn bool     // a POST is accepted and nothing happens
+	liveness map[string]int
+	seen     map[string]int64 // dcs_last_seen; the default is the far future of a leader and the far past of a replica
 }
 
 func (c *pgCluster) serve(name string) http.HandlerFunc {
@@ -212,10 +214,21 @@ func (c *pgCluster) answer(name string, r *http.Request) (int, string) {
 		}
 		return 503, "{}"
 	case "/patroni":
+		seen, known := c.seen[name]
 		if leads {
-			return 200, fmt.Sprintf(`{"state":"running","role":"master","timeline":%d,"dcs_last_seen":4000000000,"xlog":{"location":%d}}`, c.line, c.offsets[name])
+			if !known {
+				seen = 4000000000
+			}
+			return 200, fmt.Sprintf(`{"state":"running","role":"master","timeline":%d,"dcs_last_seen":%d,"xlog":{"location":%d}}`, c.line, seen, c.offsets[name])
 		}
-		return 503, fmt.Sprintf(`{"state":"running","role":"replica","timeline":%d,"dcs_last_seen":1,"xlog":{"received_location":%d,"replayed_location":1,"paused":false}}`, c.line, c.offsets[name])
+		if !known {
+			seen = 1
+		}
+		return 503, fmt.Sprintf(`{"state":"running","role":"replica","timeline":%d,"dcs_last_seen":%d,"xlog":{"received_location":%d,"replayed_location":1,"paused":false}}`, c.line, seen, c.offsets[name])
+	case "/liveness":
+		if status, ok := c.liveness[name]; ok {
+			return status, ""
+		}
 	case "/cluster":
 		var members []string
 		for _, n := range []string{"pg-1", "pg-2", "pg-3"} {

@@ -36,6 +36,8 @@ type Task struct {
 	Backup  *BackupSpec     `json:"backup,omitempty"`
 	WAL     string          `json:"wal,omitempty"`  // folder of a WAL archive: is it without holes?
 	Tail    string          `json:"tail,omitempty"` // file whose last lines are wanted
+
+	WALMaxAge drills.Duration `json:"wal_max_age,omitempty"` // how long nothing may have been written to it; zero: any time
 }
 
 // Answer is the data of a "result" frame. Failed is what the thing asked said; Error is why it could not be asked.
@@ -104,6 +106,9 @@ func (t Task) answer(ctx context.Context) Answer {
 		return Answer{Backup: found, Cause: cause, Failed: why}
 	case t.WAL != "":
 		text, why := WALHole(t.WAL)
+		if why == "" && t.WALMaxAge > 0 {
+			why = WALOld(t.WAL, t.WALMaxAge.D(), time.Now())
+		}
 		return Answer{Text: text, Failed: why}
 	case t.Tail != "":
 		text, err := lastComplaint(t.Tail)
