@@ -23,6 +23,7 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"canary":    verifier.CanaryMain,
 		"breakers":  verifier.BreakerMain,
 		"rates":     verifier.RatesMain,
+		"witness":   verifier.WitnessMain,
 		"ws-load":   load.WebSocketMain,
 		"ws-share":  load.ShareMain,
 		"open-load": load.OpenMain,

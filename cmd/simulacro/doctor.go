@@ -14,20 +14,24 @@ import (
 )
 
 func (a *app) doctorCmd() *cobra.Command {
-	return &cobra.Command{
+	active := false
+	c := &cobra.Command{
 		Use: "doctor", Short: "Look at this host, the engine, the system and its monitoring, and say what would stand in a drill's way", Args: cobra.NoArgs,
-		Long: "Exit code 0: nothing in the way (warnings allowed); 3: a problem was found. Nothing is changed.",
-		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context()) },
+		Long: "Exit code 0: nothing in the way (warnings allowed); 3: a problem was found. Nothing is changed. Only with --active does it do something itself: " +
+			"it holds the connections and publishes the messages that monitoring.truth of the system file allows, on a topic of its own, and compares what the metrics say.",
+		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context(), active) },
 	}
+	c.Flags().BoolVar(&active, "active", false, "compare metrics with what we do ourselves (monitoring.truth); takes about five scrapes")
+	return c
 }
 
-func (a *app) doctor(ctx context.Context) error {
+func (a *app) doctor(ctx context.Context, active bool) error {
 	sys, err := a.loadSystem()
 	if err != nil {
 		return err
 	}
 	ds := hostDiagnoses(a.runs)
-	ds = append(ds, a.systemDiagnoses(ctx, sys)...)
+	ds = append(ds, a.systemDiagnoses(ctx, sys, active)...)
 	ds = append(ds, secretDiagnosis(sys))
 	a.printDiagnoses(ds)
 	for _, d := range ds {

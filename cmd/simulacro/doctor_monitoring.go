@@ -27,6 +27,9 @@ func (s *session) readiness(ctx context.Context, m *monitor.Monitor) []drills.Di
 	var out []drills.Diagnosis
 	if t, err := s.mux.Topology(ctx); err == nil { // what cannot be reached is the preflights' to say
 		out = append(memberDiagnoses(s.system, t), connectionDiagnoses(s.system, t)...)
+		out = append(out, redundancyDiagnoses(s.system, t)...)
+		out = append(out, s.patroniDiagnoses(ctx, t)...)
+		out = append(out, s.certificateDiagnoses(ctx, t)...)
 	}
 	return append(append(out, auditMonitoring(ctx, s.system, m)...), secretDiagnosis(s.system))
 }

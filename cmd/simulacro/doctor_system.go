@@ -1,18 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eevans-d/simulacro/drills"
 	"github.com/eevans-d/simulacro/experiments"
 )
 
 // systemDiagnoses look at the engine, the members, their roles and the monitoring; a dead engine ends the list.
-func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System) []drills.Diagnosis {
+func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System, active bool) []drills.Diagnosis {
 	s, err := a.openSession(ctx, sys, "doctor")
 	if err != nil {
 		return []drills.Diagnosis{{Part: "engine", What: "reachable", Level: drills.LevelProblem, Found: err.Error()}}
@@ -25,6 +27,10 @@ func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System) []drills.
 	}
 	out = append(out, memberDiagnoses(sys, t)...)
 	out = append(out, connectionDiagnoses(sys, t)...)
+	out = append(out, redundancyDiagnoses(sys, t)...)
+	out = append(out, s.patroniDiagnoses(ctx, t)...)
+	out = append(out, s.backupDiagnoses(ctx, t)...)
+	out = append(out, s.certificateDiagnoses(ctx, t)...)
 	out = append(out, faultDiagnosis(t))
 	for _, p := range s.preflights() {
 		out = append(out, fromChecks("system", p.Check(ctx, &drills.Drill{Environments: []string{sys.Environment}}))...)
@@ -34,7 +40,8 @@ func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System) []drills.
 		return append(out, drills.Diagnosis{Part: "monitoring", What: "configuration", Level: drills.LevelProblem, Found: err.Error()})
 	}
 	out = append(out, fromChecks("monitoring", m.Check(ctx, &drills.Drill{}))...)
-	return append(out, auditMonitoring(ctx, sys, m)...)
+	out = append(out, auditMonitoring(ctx, sys, m)...)
+	return append(out, s.truthDiagnoses(ctx, m, active)...)
 }
 
 func (s *session) engineDiagnosis(ctx context.Context) drills.Diagnosis {
@@ -47,6 +54,8 @@ func (s *session) engineDiagnosis(ctx context.Context) drills.Diagnosis {
 	d.Found = strings.Join(parts, " ")
 	return d
 }
+
+func sortedComponents(sys *drills.System) []string { return slices.Sorted(maps.Keys(sys.Components)) }
 
 func memberDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnosis {
 	var out []drills.Diagnosis
@@ -68,6 +77,41 @@ func memberDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnosis {
 	}
 	return out
 }
+
+// redundancyDiagnoses say what would be left of a component with roles if its primary went now: replicas that are in step, and
+// a control plane that can still decide.
+func redundancyDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnosis {
+	var out []drills.Diagnosis
+	for _, name := range sortedComponents(sys) {
+		if sys.Components[name].Roles == nil {
+			continue
+		}
+		v := t.Views[name]
+		d := drills.Diagnosis{Part: "system", What: "failover of " + name, Level: drills.LevelOK}
+		quorum, known := v.Facts["quorum"]
+		lag, lagKnown := v.Facts["lag"]
+		replicas := int(v.Facts["replicas"].Number)
+		d.Found = fmt.Sprintf("quorum %s, %d replicas follow", cmp.Or(quorum.Word, "not known"), replicas)
+		if lagKnown {
+			d.Found += fmt.Sprintf(", the slowest %.1f s behind", lag.Number)
+		}
+		switch {
+		case !known:
+			d.Level, d.Why = drills.LevelNotChecked, "nobody of its control plane answered"
+		case quorum.Word != "ok":
+			d.Level, d.Why, d.Mend = drills.LevelProblem, "without a quorum nobody can take over", "bring back what votes: Sentinels, or the configuration store"
+		case replicas == 0:
+			d.Level, d.Why, d.Mend = drills.LevelProblem, "there is nobody who could take over", "bring a replica back and let it catch up"
+		case lagKnown && lag.Number > failoverLag.Seconds():
+			d.Level, d.Why, d.Mend = drills.LevelWarning, "whoever takes over would lack what it has not received", "look at the replica's log, its disk and the network to the primary"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// failoverLag is how far behind the slowest replica may be before the doctor speaks of it.
+const failoverLag = 10 * time.Second
 
 // faultDiagnosis says which faults this runtime can do, by their verbs.
 func faultDiagnosis(t drills.Topology) drills.Diagnosis {

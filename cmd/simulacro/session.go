@@ -39,6 +39,7 @@ type session struct {
 	expand    func(string) (string, error)
 	mux       *drills.Mux
 	faultEnds chan string // faults that ended without us
+	patroni   *experiments.Patroni
 	restores  *experiments.Restores
 	runbooks  *experiments.Runbooks
 	closers   []func() error
@@ -69,7 +70,7 @@ func (s *session) close() {
 // wire is where the actuators and the role sources meet.
 func (s *session) wire(ctx context.Context) *drills.Mux {
 	sentinel := experiments.NewSentinel(s.engine.DialContext, s.expand, s.log)
-	patroni := experiments.NewPatroni(s.engine.DialContext, s.log)
+	s.patroni = experiments.NewPatroni(s.engine.DialContext, s.log)
 	ended := func(op, why string) {
 		select {
 		case s.faultEnds <- op + ": " + why:
@@ -93,7 +94,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	return &drills.Mux{
 		System:    s.system,
 		Inventory: s.engine,
-		Resolvers: map[string]drills.RoleResolver{"sentinel": sentinel, "patroni": patroni},
+		Resolvers: map[string]drills.RoleResolver{"sentinel": sentinel, "patroni": s.patroni},
 		Actuators: map[string]drills.Actuator{
 			"unit":     s.engine.WatchedUnits(s.labels, ended),
 			"net":      network,
@@ -102,7 +103,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"command":  s.engine.Commands(s.expand),
 			"http":     experiments.NewHTTP(s.engine.DialContext, s.expand),
 			"redis":    sentinel,
-			"postgres": patroni,
+			"postgres": s.patroni,
 			"store":    stores,
 			"restore":  s.restores,
 			"runbook":  s.runbooks,
