@@ -34,7 +34,7 @@ func TestBackupLines(t *testing.T) {
 	found := &drills.BackupFound{File: "/b/1.gz", Size: 12345, Written: now.Add(-time.Hour), Copies: 4}
 	place := drills.BackupPlace{MaxAge: drills.Duration(26 * time.Hour), WAL: "/b/wal"}
 	good := backupLines("store/base", place, drills.BackupState{Newest: found, WAL: "8 segments"}, now)
-	if len(good) != 2 || good[0].Level != drills.LevelOK || !strings.Contains(good[0].Found, "/b/1.gz, 12345 bytes, 1h0m0s old (at most 26h), one of 4") || good[1].Found != "8 segments" {
+	if len(good) != 2 || good[0].Level != drills.LevelOK || !strings.Contains(good[0].Found, "/b/1.gz, 12345 bytes, 1h0m0s old (at most 26h0m0s), one of 4") || good[1].Found != "8 segments" {
 		t.Errorf("%+v", good)
 	}
 	bad := backupLines("store/base", place, drills.BackupState{Newest: found, Cause: "backup-empty", Why: "it is empty", WALHole: "2 are missing"}, now)

@@ -45,6 +45,47 @@ func TestTheNewestBackupIsLookedAt(t *testing.T) {
 	}
 }
 
+// TestAGlanceReadsNothing: a look at a list of backups takes no longer for large ones, and still says empty and old.
+func TestAGlanceReadsNothing(t *testing.T) {
+	dir := t.TempDir()
+	changed(t, dir)
+	s := BackupSpec{Files: filepath.Join(dir, "*", "*.gz"), Checksum: "{file}.sha256", Glance: true}
+	if found, cause, _ := FindBackup(s, time.Now()); cause != "" || found.SHA256 != "" || found.Size != 9 {
+		t.Errorf("%q, %+v", cause, found)
+	}
+	s.MinSize = 100
+	if _, cause, _ := FindBackup(s, time.Now()); cause != "backup-empty" {
+		t.Errorf("cut short: %q", cause)
+	}
+	s.MinSize, s.MaxAge = 0, drills.Duration(time.Hour)
+	if _, cause, _ := FindBackup(s, time.Now().Add(2*time.Hour)); cause != "backup-old" {
+		t.Errorf("old: %q", cause)
+	}
+}
+
+func TestAnArchiveThatNobodyWritesTo(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	write := func(name string, age time.Duration) {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Chtimes(file, now.Add(-age), now.Add(-age))
+	}
+	write("000000010000000000000004", time.Hour)
+	write("00000002.history", time.Second) // no WAL
+	if why := WALOld(dir, time.Minute, now); !strings.Contains(why, "for 1h0m0s, which is longer than 1m0s") {
+		t.Errorf("old: %q", why)
+	}
+	write("000000010000000000000005.partial", time.Second)
+	if why := WALOld(dir, time.Minute, now); why != "" {
+		t.Errorf("half a segment is being written: %q", why)
+	}
+	if why := WALOld(filepath.Join(dir, "none"), time.Minute, now); !strings.Contains(why, "cannot be read") {
+		t.Errorf("no folder: %q", why)
+	}
+}
+
 // backups makes an older good one in a/ and the newest in b/.
 func backups(content string, sum bool, age time.Duration) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
