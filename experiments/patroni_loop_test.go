@@ -19,12 +19,21 @@ func TestAPatroniThatOnlyAnswers(t *testing.T) {
 		says     []string
 	}{
 		{"all run", nil, map[string]int{"pg-1": 200, "pg-2": 200, "pg-3": 200}, nil, drills.LevelOK, []string{"3 members"}},
-		{"the loop of a replica stands", nil, map[string]int{"pg-1": 503, "pg-2": 200, "pg-3": 200}, map[string]time.Duration{"pg-1": 5 * time.Minute},
-			drills.LevelProblem, []string{"pg-1 answers, but its loop has not run", "5m"}},
+		{
+			"the loop of a replica stands", nil,
+			map[string]int{"pg-1": 503, "pg-2": 200, "pg-3": 200},
+			map[string]time.Duration{"pg-1": 5 * time.Minute},
+			drills.LevelProblem,
+			[]string{"pg-1 answers, but its loop has not run", "5m"},
+		},
 		{"the loop of the leader stands", nil, map[string]int{"pg-1": 200, "pg-2": 503, "pg-3": 200}, nil, drills.LevelProblem, []string{"pg-2 answers, but its loop"}},
 		{"an old version without liveness", nil, nil, map[string]time.Duration{"pg-3": 2 * time.Minute}, drills.LevelProblem, []string{"pg-3 answers, but others have seen"}},
-		{"the store is gone for all of them", nil, map[string]int{"pg-1": 200, "pg-2": 200, "pg-3": 200},
-			map[string]time.Duration{"pg-1": time.Minute, "pg-2": time.Minute, "pg-3": time.Minute}, drills.LevelOK, nil},
+		{
+			"the store is gone for all of them", nil,
+			map[string]int{"pg-1": 200, "pg-2": 200, "pg-3": 200},
+			map[string]time.Duration{"pg-1": time.Minute, "pg-2": time.Minute, "pg-3": time.Minute},
+			drills.LevelOK, nil,
+		},
 		{"one is dead", []string{"pg-1"}, map[string]int{"pg-2": 200, "pg-3": 200}, nil, drills.LevelProblem, []string{"pg-1's Patroni does not answer"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -60,8 +60,8 @@ const (
 
 // sample is what Prometheus had of every selector at one time. A selector without series is not in it.
 type sample struct {
-	at     time.Time
-	now    float64 // Prometheus' own clock, Unix seconds
+	now    float64            // Prometheus' own clock, Unix seconds
+	at     map[string]float64 // by that clock, when the oldest of the series was scraped
 	values map[string]float64
 	oldest map[string]float64 // the smallest of the series
 }
@@ -104,12 +104,13 @@ func (t *truth) sample(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, fmt.Errorf("Prometheus does not say what time it is: %w", err) //nolint:staticcheck // a name
 	}
-	s := sample{values: map[string]float64{}, oldest: map[string]float64{}}
+	s := sample{at: map[string]float64{}, values: map[string]float64{}, oldest: map[string]float64{}}
 	end := time.Now().Add(t.Fresh)
 	for _, sel := range t.Truth.Selectors() {
 		for {
 			at, err := t.number(ctx, "min(timestamp("+sel+"))")
 			if errors.Is(err, errNoData) || err == nil && at > mark {
+				s.at[sel] = at
 				break
 			}
 			if err != nil {
@@ -123,7 +124,6 @@ func (t *truth) sample(ctx context.Context) (sample, error) {
 			return s, err
 		}
 	}
-	s.at = time.Now()
 	s.now, err = t.number(ctx, "time()")
 	return s, err
 }

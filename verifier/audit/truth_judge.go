@@ -60,12 +60,16 @@ func (t *truth) counted(k drills.TruthKind) (n int, what string) {
 	return t.tally.Delivered, "messages were delivered"
 }
 
-// counter: it must rise by what we did. What others did in the quiet time before, at the same rate, is allowed for; where they
-// did more than we, only that ours is in it can be shown.
+// steady is by what share the rate of others may differ from what it was before.
+const steady = 0.25
+
+// counter: it must rise by what we did. What others did in the quiet time before, at about the same rate, is allowed for; where
+// that much could hide ours, only that there is room for ours in it can be shown.
 func (t *truth) counter(m drills.TruthMetric) drills.Diagnosis {
 	n, what := t.counted(m.Is)
 	ours, rise := float64(n), t.change(m.Metric, before, after)
 	others := t.others(m.Metric)
+	slack := m.Tolerance + others*steady
 	d := drills.Diagnosis{Level: drills.LevelOK, Found: fmt.Sprintf("rose by %g, %d %s", rise, n, what)}
 	if others > 0 {
 		d.Found += fmt.Sprintf(", and others did about %.0f", others)
@@ -78,7 +82,7 @@ func (t *truth) counter(m drills.TruthMetric) drills.Diagnosis {
 	case rise <= ours+m.Tolerance:
 	case others == 0 || rise > ours+m.Tolerance+3*others:
 		d.Level, d.Why, d.Mend = drills.LevelProblem, misleads, "look for what else it counts, such as heartbeats, or things that are counted twice"
-	case others > ours/2:
+	case slack >= ours || math.Abs(rise-ours-others) > slack:
 		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "ours is in it, but not more can be said beside so much of others'", askQuiet
 	}
 	return d
@@ -86,11 +90,11 @@ func (t *truth) counter(m drills.TruthMetric) drills.Diagnosis {
 
 // others is how much the number would have risen without us, by how it rose while we did nothing.
 func (t *truth) others(sel string) float64 {
-	quiet := t.taken[before].at.Sub(t.taken[early].at)
+	quiet, acting := t.taken[before].at[sel]-t.taken[early].at[sel], t.taken[after].at[sel]-t.taken[before].at[sel]
 	if quiet <= 0 {
 		return 0
 	}
-	return max(0, t.change(sel, early, before)) * float64(t.taken[after].at.Sub(t.taken[before].at)) / float64(quiet)
+	return max(0, t.change(sel, early, before)) * acting / quiet
 }
 
 // gauge: it must rise by the connections that are held, stay there when some are replaced, and fall back when they have ended.

@@ -38,6 +38,7 @@ func TestTruthOfTheSocketMetrics(t *testing.T) {
 		"heartbeats are broadcasts":  {change: func(w *world) { w.add["ggrt_broadcasts_total"] = 1 }, bad: map[string]drills.Level{"ggrt_broadcasts_total": drills.LevelProblem}},
 		"messages fail":              {change: func(w *world) { w.add["ggrt_send_errors_total"] = 1 }, bad: map[string]drills.Level{"ggrt_send_errors_total": drills.LevelProblem}},
 		"the heartbeat stands still": {change: func(w *world) { w.skew = 3 * time.Minute }, bad: map[string]drills.Level{"ggrt_heartbeat_last_timestamp": drills.LevelProblem}},
+		"others are about":           {change: func(w *world) { w.busy = 2 }},
 		"others are busy":            {change: func(w *world) { w.busy = 20 }, bad: map[string]drills.Level{"ggrt_connections_total": drills.LevelNotChecked}},
 		"it counts half of it":       {change: func(w *world) { w.share["ggrt_messages_sent_total"] = 0.5 }, bad: map[string]drills.Level{"ggrt_messages_sent_total": drills.LevelProblem}},
 	} {
@@ -74,11 +75,13 @@ type world struct {
 	skew  time.Duration      // how far Prometheus' clock is ahead
 	busy  float64            // connections that others make in a second
 
-	mu     sync.Mutex
-	acting bool
+	mu      sync.Mutex
+	acting  bool
+	scraped time.Time
+	found   []*dto.MetricFamily
 }
 
-const scrapeEvery = 0.4 // seconds
+const scrapeEvery = 400 * time.Millisecond
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, reg: prometheus.NewRegistry(), began: time.Now(), add: map[string]float64{}, share: map[string]float64{}}
@@ -139,8 +142,8 @@ var askedFor = regexp.MustCompile(`^(sum|min)\((timestamp\()?(\w+)\{(.*)\}\)+$`)
 func (w *world) ask(_ context.Context, q string) ([]float64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := float64(time.Now().Add(w.skew).UnixNano()) / 1e9
-	if q == "time()" {
+	w.scrape()
+	if now := unix(time.Now().Add(w.skew)); q == "time()" {
 		return []float64{now}, nil
 	}
 	m := askedFor.FindStringSubmatch(q)
@@ -148,12 +151,12 @@ func (w *world) ask(_ context.Context, q string) ([]float64, error) {
 		w.t.Errorf("asked %s", q)
 		return nil, nil
 	}
-	v, found := valueIn(w.t, w.reg, m[3], strings.ReplaceAll(m[4], `"`, ""))
+	v, found := w.value(m[3], strings.ReplaceAll(m[4], `"`, ""))
 	switch {
 	case !found || m[3] == w.hide:
 		return nil, nil
 	case m[2] != "":
-		return []float64{math.Floor(now/scrapeEvery) * scrapeEvery}, nil
+		return []float64{unix(w.scraped.Add(w.skew))}, nil
 	}
 	if w.acting {
 		v += w.add[m[3]]
@@ -162,19 +165,29 @@ func (w *world) ask(_ context.Context, q string) ([]float64, error) {
 		v *= k
 	}
 	if m[3] == "ggrt_connections_total" {
-		v += math.Floor(w.busy * time.Since(w.began).Seconds())
+		v += w.busy * w.scraped.Sub(w.began).Seconds()
 	}
 	return []float64{v}, nil
 }
 
-// valueIn adds the series up that have the labels.
-func valueIn(t *testing.T, reg prometheus.Gatherer, name, labels string) (sum float64, found bool) {
-	families, err := reg.Gather()
-	if err != nil {
-		t.Error(err)
+func unix(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+
+// scrape takes everything that is exposed, when it is time.
+func (w *world) scrape() {
+	if time.Since(w.scraped) < scrapeEvery {
+		return
 	}
+	var err error
+	w.scraped = time.Now()
+	if w.found, err = w.reg.Gather(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// value adds the series up that have the labels.
+func (w *world) value(name, labels string) (sum float64, found bool) {
 	counted := strings.TrimSuffix(name, "_count")
-	for _, f := range families {
+	for _, f := range w.found {
 		if f.GetName() != name && f.GetName() != counted {
 			continue
 		}
