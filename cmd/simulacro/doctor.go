@@ -21,7 +21,7 @@ func (a *app) doctorCmd() *cobra.Command {
 			"it holds the connections and publishes the messages that monitoring.truth of the system file allows, on a topic of its own, and compares what the metrics say.",
 		RunE: func(c *cobra.Command, _ []string) error { return a.doctor(c.Context(), active) },
 	}
-	c.Flags().BoolVar(&active, "active", false, "compare metrics with what we do ourselves (monitoring.truth); takes about five scrapes")
+	c.Flags().BoolVar(&active, "active", false, "compare metrics with what we do ourselves (monitoring.truth); takes about six scrapes")
 	return c
 }
 

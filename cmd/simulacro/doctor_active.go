@@ -14,7 +14,7 @@ import (
 	"github.com/eevans-d/simulacro/verifier/monitor"
 )
 
-// truthLimit bounds the comparison with the truth: five samples of everything, each after a scrape.
+// truthLimit bounds the comparison with the truth: six samples of everything, each after a scrape.
 const truthLimit = 5 * time.Minute
 
 // certLimit bounds all handshakes together.

@@ -25,9 +25,9 @@ const (
 	freshPoll   = 250 * time.Millisecond
 )
 
-// Truth does a little by a witness of ours and compares what the monitoring says of it. It takes five samples of each series:
-// two before anything is done, so that it is known how much others do, one while the connections are held, one when some of
-// them were replaced and the messages have arrived, and one after the end. One diagnosis per number.
+// Truth does a little by a witness of ours and compares what the monitoring says of it. It takes six samples of each series:
+// two before anything is done and two afterwards, so that it is known what others do, one while the connections are held, and
+// one when some of them were replaced and the messages have arrived. One diagnosis per number.
 func Truth(ctx context.Context, in TruthInput) []drills.Diagnosis {
 	t := &truth{TruthInput: in}
 	if t.Fresh <= 0 {
@@ -55,6 +55,7 @@ const (
 	holding
 	worked
 	after
+	late
 	samples
 )
 
@@ -74,7 +75,7 @@ type truth struct {
 
 // act does everything in turn and takes the samples between.
 func (t *truth) act(ctx context.Context) error {
-	for i, deeds := range [samples][]drills.Deed{{}, {}, {drills.DeedOpen}, {drills.DeedPublish, drills.DeedReopen}, {drills.DeedShut}} {
+	for i, deeds := range [samples][]drills.Deed{{}, {}, {drills.DeedOpen}, {drills.DeedPublish, drills.DeedReopen}, {drills.DeedShut}, {}} {
 		for _, d := range deeds {
 			tally, err := t.Do(ctx, d)
 			if err != nil {

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
@@ -60,11 +61,11 @@ func (t *truth) counted(k drills.TruthKind) (n int, what string) {
 	return t.tally.Delivered, "messages were delivered"
 }
 
-// steady is by what share the rate of others may differ from what it was before.
+// steady is by what share the rate of others may differ from what it was before and after.
 const steady = 0.25
 
-// counter: it must rise by what we did. What others did in the quiet time before, at about the same rate, is allowed for; where
-// that much could hide ours, only that there is room for ours in it can be shown.
+// counter: it must rise by what we did. What others did in the quiet times before and after, at about the same rate, is allowed
+// for; where that could hide ours, or others were not steady, only that there is room for ours in it can be shown.
 func (t *truth) counter(m drills.TruthMetric) drills.Diagnosis {
 	n, what := t.counted(m.Is)
 	ours, rise := float64(n), t.change(m.Metric, before, after)
@@ -79,22 +80,35 @@ func (t *truth) counter(m drills.TruthMetric) drills.Diagnosis {
 		d.Level, d.Why = drills.LevelNotChecked, "there was nothing to compare it with"
 	case rise < ours-m.Tolerance:
 		d.Level, d.Why, d.Mend = drills.LevelProblem, misleads, mendCount
-	case rise <= ours+m.Tolerance:
-	case others == 0 || rise > ours+m.Tolerance+3*others:
+	case rise <= ours+m.Tolerance || slack < ours && math.Abs(rise-ours-others) <= slack:
+	case t.busy():
+		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "there is room for ours in it, but not more can be said beside what others do", askQuiet
+	default:
 		d.Level, d.Why, d.Mend = drills.LevelProblem, misleads, "look for what else it counts, such as heartbeats, or things that are counted twice"
-	case slack >= ours || math.Abs(rise-ours-others) > slack:
-		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "ours is in it, but not more can be said beside so much of others'", askQuiet
 	}
 	return d
 }
 
 // others is how much the number would have risen without us, by how it rose while we did nothing.
 func (t *truth) others(sel string) float64 {
-	quiet, acting := t.taken[before].at[sel]-t.taken[early].at[sel], t.taken[after].at[sel]-t.taken[before].at[sel]
-	if quiet <= 0 {
+	rate := max(t.rate(sel, early, before), t.rate(sel, after, late))
+	return rate * (t.taken[after].at[sel] - t.taken[before].at[sel])
+}
+
+func (t *truth) rate(sel string, from, to int) float64 {
+	length := t.taken[to].at[sel] - t.taken[from].at[sel]
+	if length <= 0 {
 		return 0
 	}
-	return max(0, t.change(sel, early, before)) * acting / quiet
+	return max(0, t.change(sel, from, to)) / length
+}
+
+// busy tells whether others did anything at all while we did nothing, by any of the counters.
+func (t *truth) busy() bool {
+	return slices.ContainsFunc(t.Truth.Metrics, func(m drills.TruthMetric) bool {
+		counter := m.Is != drills.TruthConnections && m.Is != drills.TruthUsers && m.Is != drills.TruthTime
+		return counter && t.others(m.Metric) > 0
+	})
 }
 
 // gauge: it must rise by the connections that are held, stay there when some are replaced, and fall back when they have ended.
@@ -106,10 +120,9 @@ func (t *truth) gauge(m drills.TruthMetric) drills.Diagnosis {
 		Level: drills.LevelOK,
 		Found: fmt.Sprintf("%g connections held: it rose by %g, by %g once %d were replaced, and by %g when all had ended", held, rise, kept, t.replaced(), left),
 	}
-	drift := math.Abs(t.change(m.Metric, early, before))
 	switch {
 	case off <= m.Tolerance:
-	case drift > 0 && off <= m.Tolerance+3*drift:
+	case t.busy() && off < held: // so few of ours cannot be missing or be there twice
 		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "others came and went meanwhile", askQuiet
 	default:
 		d.Level, d.Why, d.Mend = drills.LevelProblem, misleads, "read it from the connections that are open when it is scraped, instead of counting up and down; a scrape must not reset it"
@@ -130,6 +143,9 @@ func (t *truth) users(m drills.TruthMetric) drills.Diagnosis {
 	switch {
 	case was > 0 && rise >= 0 && rise < places && left == 0:
 		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "somebody was connected before, who may be the same user", askQuiet
+	case rise == places && left == 0:
+	case t.busy() && rise < float64(t.tally.Most):
+		d.Level, d.Why, d.Mend = drills.LevelNotChecked, "others came and went meanwhile", askQuiet
 	case math.Abs(rise-places) > m.Tolerance || math.Abs(left) > m.Tolerance:
 		d.Level, d.Why, d.Mend = drills.LevelProblem, misleads, "count distinct users among the connections that are open"
 	}

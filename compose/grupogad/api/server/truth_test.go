@@ -40,7 +40,13 @@ func TestTruthOfTheSocketMetrics(t *testing.T) {
 		"the heartbeat stands still": {change: func(w *world) { w.skew = 3 * time.Minute }, bad: map[string]drills.Level{"ggrt_heartbeat_last_timestamp": drills.LevelProblem}},
 		"others are about":           {change: func(w *world) { w.busy = 2 }},
 		"others are busy":            {change: func(w *world) { w.busy = 20 }, bad: map[string]drills.Level{"ggrt_connections_total": drills.LevelNotChecked}},
-		"it counts half of it":       {change: func(w *world) { w.share["ggrt_messages_sent_total"] = 0.5 }, bad: map[string]drills.Level{"ggrt_messages_sent_total": drills.LevelProblem}},
+		"others come meanwhile":      {change: func(w *world) { w.come = 25 }, bad: map[string]drills.Level{"ggrt_broadcasts_total": drills.LevelNotChecked}},
+		"the gauge is zero and others are busy": {
+			change:  func(w *world) { w.busy = 20 },
+			defects: []string{string(defects.ActiveConnectionsZero)},
+			bad:     map[string]drills.Level{"ggrt_active_connections": drills.LevelProblem, "ggrt_connections_total": drills.LevelNotChecked},
+		},
+		"it counts half of it": {change: func(w *world) { w.share["ggrt_messages_sent_total"] = 0.5 }, bad: map[string]drills.Level{"ggrt_messages_sent_total": drills.LevelProblem}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,9 +80,11 @@ type world struct {
 	share map[string]float64 // how much of it a metric says
 	skew  time.Duration      // how far Prometheus' clock is ahead
 	busy  float64            // connections that others make in a second
+	come  float64            // messages that others publish in a second, once we have begun to act
 
 	mu      sync.Mutex
 	acting  bool
+	acted   time.Time // when it began
 	scraped time.Time
 	found   []*dto.MetricFamily
 }
@@ -129,7 +137,9 @@ func (w *world) look() []drills.Diagnosis {
 	}()
 	do := func(ctx context.Context, d drills.Deed) (drills.Tally, error) {
 		w.mu.Lock()
-		w.acting = true
+		if !w.acting {
+			w.acting, w.acted = true, time.Now()
+		}
 		w.mu.Unlock()
 		return witness.Do(ctx, d)
 	}
@@ -163,6 +173,9 @@ func (w *world) ask(_ context.Context, q string) ([]float64, error) {
 	}
 	if k, ok := w.share[m[3]]; ok {
 		v *= k
+	}
+	if m[3] == "ggrt_broadcasts_total" && w.acting {
+		v += max(0, w.come*w.scraped.Sub(w.acted).Seconds())
 	}
 	if m[3] == "ggrt_connections_total" {
 		v += w.busy * w.scraped.Sub(w.began).Seconds()
