@@ -38,7 +38,7 @@ func notOurs(c drills.Change) string {
 		return ""
 	case c.Do.Prefix() == "resource":
 		return "undoes itself: its process ends with its stream, its lease or its target"
-	case slices.Contains([]string{"net", "load", "restore", "runbook"}, c.Do.Prefix()):
+	case slices.Contains([]string{"net", "load", "clients", "restore", "runbook"}, c.Do.Prefix()):
 		return "undoes itself when its process ends; the guard removed the process"
 	case c.Do.Prefix() == "store":
 		return "the guard ended its process, which undoes it as it ends; `simulacro restore` looks, and undoes what is left"

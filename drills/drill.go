@@ -80,6 +80,7 @@ type Expect struct {
 	Alerts      *Alerts         `json:"alerts,omitempty" yaml:"alerts"`
 	During      []During        `json:"during,omitempty" yaml:"during"`
 	Load        LoadBounds      `json:"load,omitempty" yaml:"load"` // one bound or a list of them, of different steps
+	Reaped      []ReapedExpect  `json:"reaped,omitempty" yaml:"reaped"`
 	Contract    *Contract       `json:"contract,omitempty" yaml:"contract"`
 	SLOs        *SLOExpect      `json:"slos,omitempty" yaml:"slos"`
 	Breakers    []BreakerExpect `json:"breakers,omitempty" yaml:"breakers"`
@@ -165,6 +166,14 @@ type LoadBound struct {
 	Success     Share       `json:"success,omitempty" yaml:"success"`             // of the operations that say something of the target
 	Throttled   *int        `json:"max-throttled,omitempty" yaml:"max-throttled"` // operations that a limiter refused; given, that is the target's doing
 	Flows       []FlowBound `json:"flows,omitempty" yaml:"flows"`                 // bounds on single flows of an open-model load
+}
+
+// ReapedExpect bounds how long the target keeps the connections of clients that have fallen silent (half-open-sockets,
+// slow-consumers).
+type ReapedExpect struct {
+	Step    string   `json:"step" yaml:"step"`
+	Within  Duration `json:"within,omitempty" yaml:"within"`     // of each client's falling silent, until the target has ended its connection
+	MaxHeld *int     `json:"max-held,omitempty" yaml:"max-held"` // that may still be held when the fault is lifted; default none
 }
 
 // FlowBound bounds one flow of an open-model load.

@@ -163,7 +163,7 @@ func (f *folder) change(e Event) {
 }
 
 func (f *folder) load(e Event) {
-	if e.Change.Do.Prefix() != "load" || e.Effect == nil || len(e.Effect.Evidence) == 0 {
+	if p := e.Change.Do.Prefix(); p != "load" && p != "clients" || e.Effect == nil || len(e.Effect.Evidence) == 0 {
 		return
 	}
 	var m LoadMeasured

@@ -33,6 +33,7 @@ func (f *folder) judge(now time.Time) []Judged {
 	out = append(out, f.judgeContract(now)...)
 	out = append(out, f.judgeBreakers(now)...)
 	out = append(out, f.judgeLoad(now)...)
+	out = append(out, f.judgeReaped(now)...)
 	out = append(out, f.judgeRestore(now)...)
 	out = append(out, f.judgeRunbooks(now)...)
 	return append(out, f.judgeSLOs(now)...)

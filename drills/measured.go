@@ -294,6 +294,7 @@ type LoadMeasured struct {
 	CPU         Duration       `json:"cpu"`
 	Series      []LoadPoint    `json:"series,omitempty"` // one a second
 	Flows       []FlowMeasured `json:"flows,omitempty"`  // of an open-model load; what is above of frames is then its operations
+	Quiet       *QuietClients  `json:"quiet,omitempty"`  // of clients that fell silent; they expect no frames
 }
 
 // Quantiles of a time.

@@ -82,7 +82,7 @@ func PlanStep(s Step, sys *System, t Topology, run string, planned []Member) (Pl
 }
 
 func onlyLoad(changes []Change) bool {
-	return !slices.ContainsFunc(changes, func(c Change) bool { return c.Do.Prefix() != "load" })
+	return !slices.ContainsFunc(changes, func(c Change) bool { return c.Do.Prefix() != "load" && c.Do.Prefix() != "clients" })
 }
 
 func complete(c *Change, s Step, i int, sys *System, t Topology) error {

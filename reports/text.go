@@ -180,6 +180,12 @@ func loadNotes(m drills.LoadMeasured) []string {
 	for _, s := range m.Storms {
 		out = append(out, s.String())
 	}
+	if m.Quiet != nil {
+		out = append(out, m.Quiet.String())
+		for _, e := range m.Quiet.Ends {
+			out = append(out, fmt.Sprintf("%d × %s", e.Count, e.Text))
+		}
+	}
 	if m.Note != "" {
 		out = append(out, m.Note)
 	}

@@ -27,6 +27,7 @@ func agents() map[string]func(context.Context, io.Reader, io.Writer) error {
 		"ws-load":   load.WebSocketMain,
 		"ws-share":  load.ShareMain,
 		"open-load": load.OpenMain,
+		"ws-quiet":  load.QuietMain,
 		"guard":     compose.GuardMain,
 
 		"store-fault":        store.Main,

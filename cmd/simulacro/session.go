@@ -80,6 +80,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	network := experiments.NewNet(s.launch, s.log, ended)
 	stores := experiments.NewStores(s.launch, s.engine.DialContext, s.expand, s.log, ended)
 	resources := experiments.NewResources(s.launch, s.log, ended)
+	loads := load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")).OnEnd(ended)
 	s.restores = experiments.NewRestores(s.launch, s.engine.DialContext, s.expand, s.log)
 	s.runbooks = experiments.NewRunbooks(s.launch, filepath.Dir(s.system.File), s.log)
 	detached := context.WithoutCancel(ctx)
@@ -99,7 +100,8 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"unit":     s.engine.WatchedUnits(s.labels, ended),
 			"net":      network,
 			"resource": resources,
-			"load":     load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")),
+			"load":     loads,
+			"clients":  loads,
 			"command":  s.engine.Commands(s.expand),
 			"http":     experiments.NewHTTP(s.engine.DialContext, s.expand),
 			"redis":    sentinel,

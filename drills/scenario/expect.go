@@ -70,6 +70,9 @@ func (r *drillReader) expect() {
 			r.add(r.boundPath("expect.load", i)+".step", "this step is bounded twice", "put both bounds into one entry")
 		}
 	}
+	for i, x := range e.Reaped {
+		r.reaped(fmt.Sprintf("expect.reaped[%d]", i), x)
+	}
 	if e.Contract != nil {
 		r.contract(e.Contract)
 	}

@@ -27,18 +27,20 @@ const (
 	generatorLease = 10 * time.Second
 )
 
-// Actuator implements drills.Actuator for load.websocket, load.open and load.stop. A generator ends with its stream, so there is
+// Actuator implements drills.Actuator for load.websocket, load.open and load.stop, and for clients.slow, clients.half-open and
+// clients.release. A generator ends with its stream, so there is
 // nothing to undo in another process than the one that started it.
 type Actuator struct {
 	launcher drills.Launcher
 	expand   func(string) (string, error)
 	log      *zap.Logger
+	onEnd    func(change, why string) // nil: nobody wants to know
 
 	mu   sync.Mutex
 	runs map[string]*running // by change: the op's id without its .do or .undo
 }
 
-// NewActuator makes the actuator for the verbs load.*. expand resolves ${…} references at the moment a generator gets
+// NewActuator makes the actuator for the verbs load.* and clients.*. expand resolves ${…} references at the moment a generator gets
 // its spec. dial is not used: the generator connects from its own place in the network.
 func NewActuator(launcher drills.Launcher, _ Dial, expand func(string) (string, error), log *zap.Logger) *Actuator {
 	if expand == nil {
@@ -62,7 +64,9 @@ func (a *Actuator) Apply(ctx context.Context, op drills.Op) (drills.Effect, erro
 		return a.begin(ctx, op)
 	case "load.open":
 		return a.beginOpen(ctx, op)
-	case "load.stop":
+	case "clients.slow", "clients.half-open":
+		return a.beginQuiet(ctx, op)
+	case "load.stop", "clients.release":
 		return a.end(ctx, op)
 	}
 	return drills.Effect{}, drills.Errorf(drills.Internal, "", "load: there is no verb %q", op.Verb)
@@ -114,7 +118,8 @@ type generatorProcess struct {
 	agent, network string
 	ramp           time.Duration
 	spec           json.RawMessage
-	realtime       bool // may put its threads under SCHED_FIFO
+	realtime       bool   // may put its threads under SCHED_FIFO
+	onEnd          func() // it ended without being asked to; may be nil
 }
 
 // launch starts a generator, hands it its spec and waits until its ramp is over.
@@ -130,7 +135,7 @@ func (a *Actuator) launch(ctx context.Context, op drills.Op, g generatorProcess)
 	if err != nil {
 		return drills.Effect{}, fmt.Errorf("start the load generator: %w", err)
 	}
-	r := follow(stream, a.log)
+	r := follow(stream, a.log, g.onEnd)
 	a.mu.Lock()
 	a.runs[changeOf(op)] = r
 	a.mu.Unlock()

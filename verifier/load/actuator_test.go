@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,12 +20,13 @@ import (
 // inProcess is a drills.Launcher that runs the agent as a goroutine.
 type inProcess struct {
 	main   func(context.Context, io.Reader, io.Writer) error
+	agent  string // empty: ws-load
 	places []drills.Place
 	specs  []string
 }
 
 func (l *inProcess) Start(ctx context.Context, p drills.Place, argv []string) (drills.Stream, error) {
-	if strings.Join(argv, " ") != "_agent ws-load" {
+	if strings.Join(argv, " ") != "_agent "+cmp.Or(l.agent, "ws-load") {
 		return nil, errors.New("no such agent")
 	}
 	l.places = append(l.places, p)

@@ -81,6 +81,9 @@ type Readiness struct {
 	Wanted    int       `json:"wanted"`
 	From      time.Time `json:"from"` // first connection held; the end of the ramp when there is none
 	To        time.Time `json:"to"`   // last connection of the ramp tried
+	// Of clients that fall silent; from and to are then when the first and the last of them did.
+	Quiet  bool `json:"quiet,omitempty"`
+	Silent int  `json:"silent,omitempty"` // whose silence is proven
 }
 
 // trouble is the data of an "error" frame: the generator could not begin.

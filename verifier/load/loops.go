@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,36 +28,15 @@ const window = 64
 
 // hold implements engine.
 func (e *loops) hold(ctx context.Context, p plan, b *book) error {
-	targets, err := resolve(ctx, p.Targets)
+	h, err := newVoice(ctx, p, b)
 	if err != nil {
 		return err
 	}
-	h := &voice{plan: p, book: b, conns: make([]seen, p.count)}
-	loop, err := epoll.New(epoll.Options{
-		Connections: p.count, First: p.first, Targets: targets, Hosts: p.Targets, Sources: p.sources, Path: h.path,
-		Ramp: p.Ramp.D(), Window: window, HandshakeTimeout: handshakeTimeout, Backoff: backoff, Settled: settledAfter,
-		ReceiveBuffer: receiveBuffer, Limit: largest, Goodbye: goodbyes, Realtime: p.Realtime,
-	}, h)
-	if err != nil {
-		return err
-	}
-	h.offset = b.clock.of(loop.Base())
-	fresh, stop := context.WithCancel(ctx)
-	var keeper sync.WaitGroup
-	if err := h.renew(fresh); err != nil {
-		stop()
-		return err
-	}
-	keeper.Go(func() { h.keepFresh(fresh) })
 	e.mu.Lock()
-	e.loop = loop
+	e.loop = h.loop
 	e.mu.Unlock()
-	ran := make(chan error, 1)
-	go func() { ran <- loop.Run(ctx) }() // a goroutine of its own: it owns a thread
-	err = <-ran
-	stop()
-	keeper.Wait()
-	if why := loop.Unscheduled(); why != nil {
+	err = h.run(ctx)
+	if why := h.loop.Unscheduled(); why != nil {
 		e.say(fmt.Sprintf("not under SCHED_FIFO: %v", why))
 	} else if p.Realtime {
 		e.say("receive loop under SCHED_FIFO")
@@ -91,8 +71,45 @@ type voice struct {
 	plan   plan
 	book   *book
 	conns  []seen
+	loop   *epoll.Loop
 	offset int64 // the loop's clock to the book's
 	token  atomic.Pointer[string]
+}
+
+// newVoice makes a loop for the plan's connections, which its run opens.
+func newVoice(ctx context.Context, p plan, b *book) (*voice, error) {
+	targets, err := resolve(ctx, p.Targets)
+	if err != nil {
+		return nil, err
+	}
+	h := &voice{plan: p, book: b, conns: make([]seen, p.count)}
+	h.loop, err = epoll.New(epoll.Options{
+		Connections: p.count, First: p.first, Targets: targets, Hosts: p.Targets, Sources: p.sources, Path: h.path,
+		Ramp: p.Ramp.D(), Window: window, HandshakeTimeout: handshakeTimeout, Backoff: backoff, Settled: settledAfter,
+		ReceiveBuffer: cmp.Or(p.receive, receiveBuffer), Limit: largest, Goodbye: goodbyes, Realtime: p.Realtime,
+	}, h)
+	if err != nil {
+		return nil, err
+	}
+	h.offset = b.clock.of(h.loop.Base())
+	return h, nil
+}
+
+// run holds the connections until ctx ends.
+func (v *voice) run(ctx context.Context) error {
+	fresh, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := v.renew(fresh); err != nil {
+		return err
+	}
+	var keeper sync.WaitGroup
+	keeper.Go(func() { v.keepFresh(fresh) })
+	ran := make(chan error, 1)
+	go func() { ran <- v.loop.Run(ctx) }() // a goroutine of its own: it owns a thread
+	err := <-ran
+	stop()
+	keeper.Wait()
+	return err
 }
 
 // path implements epoll.Options: it must not block, so the token is kept fresh elsewhere.

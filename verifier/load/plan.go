@@ -17,6 +17,7 @@ type plan struct {
 	tokens  tokens
 	secure  *tls.Config // nil: plain
 	sources []netip.Addr
+	receive int // SO_RCVBUF in bytes; zero: the engine's
 }
 
 func (p plan) topic() string {

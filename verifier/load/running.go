@@ -27,17 +27,20 @@ type running struct {
 	result  json.RawMessage // its "done"
 	trouble string          // its "error"
 	told    bool            // the result was given to a stop
+	asked   bool            // to end
 	closing sync.Once
+	onEnd   func() // nil, or called when it ends without being asked to
 }
 
-func follow(s drills.Stream, log *zap.Logger) *running {
-	r := &running{stream: s, log: log, ready: make(chan struct{}), ended: make(chan struct{})}
+func follow(s drills.Stream, log *zap.Logger, onEnd func()) *running {
+	r := &running{stream: s, log: log, ready: make(chan struct{}), ended: make(chan struct{}), onEnd: onEnd}
 	go r.read()
 	return r
 }
 
 func (r *running) read() {
 	defer close(r.ended)
+	defer r.tell()
 	ready := sync.OnceFunc(func() { close(r.ready) })
 	for {
 		f, err := r.stream.Recv()
@@ -46,6 +49,26 @@ func (r *running) read() {
 		}
 		r.take(f, ready)
 	}
+}
+
+// tell says that the generator has ended, if nobody asked it to and it had begun.
+func (r *running) tell() {
+	r.mu.Lock()
+	asked := r.asked
+	r.mu.Unlock()
+	select {
+	case <-r.ready:
+		if !asked && r.onEnd != nil {
+			r.onEnd()
+		}
+	default:
+	}
+}
+
+func (r *running) willEnd() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = true
 }
 
 func (r *running) take(f drills.Frame, ready func()) {
@@ -109,8 +132,14 @@ func (r *running) effect() (drills.Effect, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	evidence, err := json.Marshal(map[string]int{"connected": r.state.Connected, "wanted": r.state.Wanted})
-	return drills.Effect{From: r.state.From, To: r.state.To, Source: source, Proven: r.state.Connected >= 1, Evidence: evidence}, err
+	said := map[string]int{"connected": r.state.Connected, "wanted": r.state.Wanted}
+	proven := r.state.Connected >= 1
+	if r.state.Quiet {
+		said["silent"] = r.state.Silent
+		proven = proven && r.state.Silent == r.state.Connected
+	}
+	evidence, err := json.Marshal(said)
+	return drills.Effect{From: r.state.From, To: r.state.To, Source: source, Proven: proven, Evidence: evidence}, err
 }
 
 // stop ends the load and returns its result, once: a second stop has nothing to undo. A generator that does not hand
@@ -118,6 +147,7 @@ func (r *running) effect() (drills.Effect, error) {
 func (r *running) stop(ctx context.Context) (drills.Effect, error) {
 	e := drills.Effect{From: time.Now(), Source: source}
 	alive := r.alive()
+	r.willEnd()
 	if alive {
 		_ = r.stream.Send(drills.Frame{Type: "stop"}) // closing says the same
 		r.await(ctx)
@@ -152,6 +182,7 @@ func (r *running) await(ctx context.Context) {
 // the error says that it had to be killed.
 func (r *running) close(ctx context.Context) error {
 	var err error
+	r.willEnd()
 	r.closing.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 		defer cancel()

@@ -309,8 +309,8 @@ func (l *Loop) fail(id int32, err error) {
 	l.h.Ended(int(id), opened, err)
 }
 
-// release closes the socket and forgets what was kept for it.
-func (l *Loop) release(id int32, hard bool) {
+// forget drops what is kept for a connection beside its socket.
+func (l *Loop) forget(id int32) {
 	c := &l.conns[id]
 	l.wheel.clear(l.conns, id)
 	if c.stashed {
@@ -320,6 +320,12 @@ func (l *Loop) release(id int32, hard bool) {
 		delete(l.out, id)
 	}
 	c.stashed, c.unsent = false, false
+}
+
+// release closes the socket and forgets what was kept for it.
+func (l *Loop) release(id int32, hard bool) {
+	c := &l.conns[id]
+	l.forget(id)
 	if c.fd < 0 {
 		return
 	}

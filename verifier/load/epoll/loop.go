@@ -91,6 +91,7 @@ type Loop struct {
 	wall    int64 // minus now: wall time of the loop's zero
 
 	cut       atomic.Bool
+	errands   errands
 	fifo      bool  // the thread is under SCHED_FIFO
 	rested    int64 // when it last had nothing to do
 	scheduled error // why the thread is not realtime
@@ -211,6 +212,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if l.cut.Swap(false) {
 			l.cutAll()
 		}
+		l.errands.run()
 		l.begin(start)
 	}
 	return nil
