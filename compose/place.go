@@ -74,6 +74,9 @@ func (e *Engine) hostConfig(ctx context.Context, p drills.Place) (*container.Hos
 	if p.Kind == drills.PlaceNetwork && !p.Realtime {
 		h.CPUShares = weightLoad
 	}
+	if p.Kind == drills.PlaceNetwork && p.Deaf {
+		h.CapAdd = append(h.CapAdd, "NET_ADMIN")
+	}
 	if p.Realtime {
 		h.CapAdd = append(h.CapAdd, "SYS_NICE")
 	}
@@ -100,7 +103,7 @@ func userOf(p drills.Place, socket string) string {
 		return root
 	case p.Kind == drills.PlaceLimits && p.User != "":
 		return p.User
-	case p.Kind == drills.PlaceNetwork && !p.Realtime:
+	case p.Kind == drills.PlaceNetwork && !p.Realtime && !p.Deaf:
 		return nobody
 	}
 	return root

@@ -100,6 +100,7 @@ type Place struct {
 	Target   string    `json:"target,omitempty"`  // member id
 	Name     string    `json:"name,omitempty"`    // what it is for, part of the container's name
 	Realtime bool      `json:"realtime,omitempty"`
+	Deaf     bool      `json:"deaf,omitempty"` // network: may make its own sockets deaf, which kernels ask NET_ADMIN for, in its own network namespace
 	User     string    `json:"user,omitempty"` // Limits: uid:gid
 	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
 	Grace Duration `json:"grace,omitempty"`

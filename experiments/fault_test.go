@@ -185,6 +185,23 @@ func TestPlans(t *testing.T) {
 				"load.stop", "",
 			}},
 		},
+		{
+			name: "slow-consumers", kind: "slow-consumers", targets: []string{"api-1", "api-2"},
+			with: `{"connections":20,"path":"/ws","port":8000,"topic":"t","read":100,"buffer":8192,"login":{"url":"http://y","username":"u","password":"${env:P}"}}`,
+			want: []act{{
+				drills.ClassUndo, "api-1", "clients.slow",
+				`{"kind":"slow consumers","connections":20,"targets":["10.0.0.21:8000","10.0.0.22:8000"],"path":"/ws","network":"gad","login":{"url":"http://y","username":"u","password":"${env:P}"},"topic":"t","ramp":"2s","buffer":8192,"read":100,"prove":"15s"}`,
+				"clients.release", "",
+			}},
+		},
+		{
+			name: "half-open-sockets", kind: "half-open-sockets", targets: []string{"api-2"}, with: `{"path":"/ws","port":8000,"ask":"2s"}`,
+			want: []act{{
+				drills.ClassUndo, "api-2", "clients.half-open",
+				`{"kind":"half-open sockets","connections":100,"targets":["10.0.0.22:8000"],"path":"/ws","network":"gad","ramp":"2s","ask":"2s","prove":"10s"}`,
+				"clients.release", "",
+			}},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -264,6 +281,8 @@ func TestPlansThatAreRefused(t *testing.T) {
 		{"stop fault too", "stop", "", "redis-1", once, "needs a duration"},
 		{"pause too", "pause", "", "redis-1", once, "needs a duration"},
 		{"partition too", "partition", `{"from":[{"component":"sentinel"}]}`, "redis-1", once, "needs a duration"},
+		{"slow clients too", "slow-consumers", `{"path":"/","port":1}`, "api-1", once, "needs a duration"},
+		{"vanished ones too", "half-open-sockets", `{"path":"/","port":1}`, "api-1", once, "needs a duration"},
 		{"load too", "saturate-websocket", `{"path":"/","port":1}`, "api-1", once, "needs a duration"},
 		{"a restore has none", "restore-backup", `{"restore":["r"],"dsn":"d","checks":[{"name":"a","sql":"select 1","equals":"1"}]}`, "api-1", nil, "has no duration"},
 		{"a member that is down cannot be destroyed", "destroy", "", "api-1", func(s *drills.Scene) { s.Duration = 0; down(s) }, "not running"},
@@ -339,6 +358,15 @@ func TestBadParameters(t *testing.T) {
 		{"saturate-websocket", `{}`, "path"},
 		{"saturate-websocket", `{"path":"/","publish":{"url":"http://x"}}`, "rate"},
 		{"saturate-websocket", `{"path":"/","login":{"url":"http://x"}}`, "login"},
+		{"slow-consumers", `{"path":"ws"}`, "path"},
+		{"slow-consumers", `{"path":"/","buffer":1024}`, "buffer"},
+		{"slow-consumers", `{"path":"/","read":-1}`, "read"},
+		{"slow-consumers", `{"path":"/","prove":"3m"}`, "prove"},
+		{"slow-consumers", `{"path":"/","login":{"url":"http://x"}}`, "login"},
+		{"half-open-sockets", `{"path":"/","connections":5001}`, "connections"},
+		{"half-open-sockets", `{"path":"/","ask":"1500ms"}`, "ask"},
+		{"half-open-sockets", `{"path":"/","ramp":"-1s"}`, "ramp"},
+		{"half-open-sockets", `{"path":"/","port":70000}`, "port"},
 		{"redis-maxmemory", `{"policy":"lru"}`, "policy"},
 		{"redis-maxmemory", `{"share":"0%"}`, "share"},
 		{"redis-eviction-storm", `{"rate":0}`, "rate"},

@@ -54,6 +54,7 @@ func fakeKinds() drills.Kinds {
 		"switchover":         {Info: drills.Info{Kind: "switchover", Duration: "none"}, New: newNothing},
 		"partition":          {Info: drills.Info{Kind: "partition", Duration: "required", Verbs: []string{"net.partition"}}, New: newPartition},
 		"saturate-websocket": {Info: drills.Info{Kind: "saturate-websocket", Duration: "required", Verbs: []string{"load.websocket"}}, New: newLoad},
+		"half-open-sockets":  {Info: drills.Info{Kind: "half-open-sockets", Duration: "required", Verbs: []string{"clients.half-open"}}, New: newNothing},
 	}
 }
 

@@ -119,6 +119,7 @@ type generatorProcess struct {
 	ramp           time.Duration
 	spec           json.RawMessage
 	realtime       bool   // may put its threads under SCHED_FIFO
+	deaf           bool   // may attach filters to its sockets
 	onEnd          func() // it ended without being asked to; may be nil
 }
 
@@ -130,7 +131,7 @@ func (a *Actuator) launch(ctx context.Context, op drills.Op, g generatorProcess)
 	if g.network == "" {
 		place = drills.Place{Kind: drills.PlaceHost, Name: g.agent}
 	}
-	place.Realtime = g.realtime
+	place.Realtime, place.Deaf = g.realtime, g.deaf
 	stream, err := a.launcher.Start(ctx, place, []string{"_agent", g.agent})
 	if err != nil {
 		return drills.Effect{}, fmt.Errorf("start the load generator: %w", err)

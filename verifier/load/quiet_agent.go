@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -39,7 +40,6 @@ type silence struct {
 	clients []*quiet
 	series  []drills.LoadPoint
 	ramp    time.Duration
-	note    string // what went wrong with single clients
 	out     outbox
 	told    bool // ready was sent
 }
@@ -67,12 +67,16 @@ func (s *silence) run(ctx context.Context, pipe *drills.Pipe) error {
 		}
 	}()
 	s.out = newOutbox(pipe)
-	s.keep(until)
+	err := s.keep(until)
 	m := s.measured(time.Now())
 	for _, q := range s.clients { // before the result: nothing is left of it when somebody reads that
 		q.release()
 	}
 	close(s.out.frames)
+	if err != nil {
+		<-s.out.empty
+		return err
+	}
 	return lastFrame(s.out, pipe, m)
 }
 
@@ -123,8 +127,8 @@ func (s *silence) take(v *voice) {
 	}
 }
 
-// keep makes the clients fall silent and watches them until ctx ends.
-func (s *silence) keep(ctx context.Context) {
+// keep makes the clients fall silent and watches them until ctx ends. It is an error if one of them cannot.
+func (s *silence) keep(ctx context.Context) error {
 	scratch := make([]byte, readSize)
 	prove := time.Now().Add(s.args.Prove.D())
 	second, before := time.Now().Add(time.Second), time.Now()
@@ -132,13 +136,13 @@ func (s *silence) keep(ctx context.Context) {
 		if time.Since(due) > lookEvery { // looks that were slept through are not made up for
 			due = time.Now()
 		}
-		if !pause(ctx, due) {
-			return
-		}
+		going := pause(ctx, due)
 		now := time.Now()
 		slept := now.Sub(before)
 		before = now
-		s.look(slept, scratch)
+		if err := s.look(slept, scratch); err != nil || !going { // once more at the end: what was ended just now is not held
+			return err
+		}
 		if !s.told && (s.proven() || now.After(prove)) {
 			s.told = true
 			s.out.put("ready", s.readiness())
@@ -150,7 +154,7 @@ func (s *silence) keep(ctx context.Context) {
 	}
 }
 
-func (s *silence) look(slept time.Duration, scratch []byte) {
+func (s *silence) look(slept time.Duration, scratch []byte) error {
 	for _, q := range s.clients {
 		if q.fd < 0 {
 			continue
@@ -160,10 +164,10 @@ func (s *silence) look(slept time.Duration, scratch []byte) {
 			continue
 		}
 		if _, err := q.hush(s.args); err != nil {
-			s.note = "a client could not fall silent: " + err.Error()
-			q.release()
+			return fmt.Errorf("a client cannot fall silent: %w", err)
 		}
 	}
+	return nil
 }
 
 // proven tells whether the silence of everybody who connected is.

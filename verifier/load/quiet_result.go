@@ -18,7 +18,7 @@ func (s *silence) measured(now time.Time) drills.LoadMeasured {
 	return drills.LoadMeasured{
 		Engine: "epoll loop, then " + s.args.Kind, Wanted: s.args.Connections, Connected: len(s.clients),
 		FailedDials: int(t.Failed), DialErrors: counted(t.Errors), Drops: int(t.Drops), RampTook: drills.Duration(s.ramp),
-		RSSBytes: rss(), MemoryBytes: pss(), CPU: drills.Duration(cpuTime()), Series: s.series, Note: s.note, Quiet: &q,
+		RSSBytes: rss(), MemoryBytes: pss(), CPU: drills.Duration(cpuTime()), Series: s.series, Quiet: &q,
 	}
 }
 

@@ -2,6 +2,7 @@ package load
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is done to a socket that falls silent, and what is read from it. All of it is a plain user's right.
+// What is done to a socket that falls silent, and what is read from it.
 
 // States of a TCP socket (include/net/tcp_states.h).
 const (
@@ -44,7 +45,7 @@ func vanish(fd int, ask time.Duration) error {
 	prog := onlyEnds()
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
 	if err != nil {
-		return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
+		return fmt.Errorf("filter what its socket receives (newer kernels want NET_ADMIN in its network namespace, which a generator in a network of the system has): %w", err)
 	}
 	seconds := int(ask / time.Second)
 	for _, o := range []struct{ level, name, value int }{

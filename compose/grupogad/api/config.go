@@ -22,7 +22,7 @@ type config struct {
 	DatabaseURL, JWTSecret, AdminUser, AdminPassword       string
 	RatePerMinute, WSQueue, WSMaxConns, PGPool, BcryptCost int
 	RedisTimeout, RedisPoll, PGTimeout, BreakerOpen        time.Duration
-	TokenLife, Heartbeat, WSWriteTimeout, Drain            time.Duration
+	TokenLife, Heartbeat, WSSilence, WSWriteTimeout, Drain time.Duration
 	Defects                                                *defects.Set
 }
 
@@ -79,6 +79,7 @@ func loadConfig(get func(string) string) (config, error) {
 		RedisTimeout: e.duration("REDIS_TIMEOUT", time.Second), RedisPoll: e.duration("SENTINEL_POLL", 300*time.Millisecond),
 		PGTimeout: e.duration("DB_TIMEOUT", 2*time.Second), BreakerOpen: e.duration("BREAKER_OPEN", 2*time.Second),
 		TokenLife: e.duration("ACCESS_TOKEN_LIFE", time.Hour), Heartbeat: e.duration("WS_HEARTBEAT", 30*time.Second),
+		WSSilence:      e.duration("WS_SILENCE", 20*time.Second), // as uvicorn's: asked after 20 s, cut 20 s later
 		WSWriteTimeout: e.duration("WS_WRITE_TIMEOUT", 10*time.Second), Drain: e.duration("DRAIN", 10*time.Second),
 	}
 	if len(c.Sentinels) == 0 && c.RedisAddr == "" {

@@ -38,6 +38,11 @@ const (
 	LatencyNeverObserved Name = "latency-never-observed"
 	// StreamNeverReplays begins at the stream's end after every interruption, so that what came meanwhile is missed.
 	StreamNeverReplays Name = "stream-never-replays"
+	// SlowConsumerBlocks makes every broadcast wait for whoever does not read, as a loop over the connections does that sends to
+	// one after the other and has neither queues nor deadlines.
+	SlowConsumerBlocks Name = "slow-consumer-blocks"
+	// HalfOpenKept keeps connections whose peer gives no sign of life.
+	HalfOpenKept Name = "half-open-kept"
 	// NotificationAcksEarly acknowledges notifications that Redis never took.
 	NotificationAcksEarly Name = "notification-acks-early"
 )
@@ -47,6 +52,7 @@ func All() []Name {
 	return []Name{
 		SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100,
 		OwnEchoTwice, ActiveConnectionsZero, LatencyNeverObserved, StreamNeverReplays, NotificationAcksEarly,
+		SlowConsumerBlocks, HalfOpenKept,
 	}
 }
 

@@ -3,6 +3,7 @@ package hub
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -29,8 +30,11 @@ type client struct {
 	id     string
 	who    Identity
 	topics map[string]struct{} // guarded by the hub's mutex
+	heard  atomic.Int64        // when the peer last said anything, Unix ns
+	asked  atomic.Int64        // the silence for which it was asked: what heard was then
 
 	mu      sync.Mutex
+	room    chan struct{} // closed when the queue has room again; nil while nobody waits for that
 	queue   []item
 	writing bool // a goroutine is emptying the queue
 	ended   bool // a close frame is queued, or the connection is cut: nothing more is taken
@@ -51,6 +55,7 @@ func (c *client) enqueue(it item) {
 		}
 		c.hub.m.errors.Add(float64(len(c.queue) + 1))
 		c.queue, c.ended = nil, true
+		c.madeRoom()
 		reset(c.conn)
 		return
 	}
@@ -89,6 +94,7 @@ func (c *client) take() []item {
 	defer c.mu.Unlock()
 	batch := c.queue
 	c.queue = nil
+	c.madeRoom()
 	if batch == nil {
 		c.writing = false
 	}
@@ -96,7 +102,11 @@ func (c *client) take() []item {
 }
 
 func (c *client) write(it item) bool {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(c.hub.o.WriteTimeout)) // a dead socket shows in Write
+	var until time.Time
+	if !c.hub.o.SlowBlocks() {
+		until = time.Now().Add(c.hub.o.WriteTimeout)
+	}
+	_ = c.conn.SetWriteDeadline(until) // a dead socket shows in Write
 	if _, err := c.conn.Write(it.frame); err != nil {
 		return false
 	}
@@ -115,6 +125,7 @@ func (c *client) fail(unsent []item) {
 	c.mu.Lock()
 	n := len(c.queue) + len(unsent)
 	c.queue, c.ended = nil, true
+	c.madeRoom()
 	c.mu.Unlock()
 	c.hub.m.errors.Add(float64(n))
 	_ = c.conn.Close()
@@ -132,12 +143,15 @@ func (c *client) finish(hangup bool) {
 // closeWait is how long a peer may take to answer our close frame.
 const closeWait = 3 * time.Second
 
-// abort cuts the connection without a word.
-func (c *client) abort() {
+// abort cuts the connection without a word; false when it was ending already.
+func (c *client) abort() bool {
 	c.mu.Lock()
+	fresh := !c.ended
 	c.queue, c.ended = nil, true
+	c.madeRoom()
 	c.mu.Unlock()
 	reset(c.conn)
+	return fresh
 }
 
 // reset closes at once and frees the kernel's buffers, which a peer that does not read would hold on to.

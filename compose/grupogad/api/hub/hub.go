@@ -21,17 +21,22 @@ type Options struct {
 	MaxConns     int           // more are refused
 	WriteTimeout time.Duration // one frame to one socket
 	Heartbeat    time.Duration // between two pings
-	Register     prometheus.Registerer
-	Log          *zap.Logger
+	// A peer that was silent for so long is asked for a sign of life (a ping of the protocol, which every client answers); one
+	// that was silent for twice as long is cut. Zero: nobody is asked, and nobody cut.
+	Silence  time.Duration
+	Register prometheus.Registerer
+	Log      *zap.Logger
 
 	// The defects; nil is no.
 	EchoOwn    func() bool // is our own echo delivered again?
 	ActiveZero func() bool // is the gauge of open connections 0?
 	NoLatency  func() bool // is the latency never observed?
+	SlowBlocks func() bool // does a broadcast wait for whoever does not read?
+	KeepGone   func() bool // are peers kept that do not answer?
 }
 
 func (o *Options) withDefaults() {
-	for _, f := range []*func() bool{&o.EchoOwn, &o.ActiveZero, &o.NoLatency} {
+	for _, f := range []*func() bool{&o.EchoOwn, &o.ActiveZero, &o.NoLatency, &o.SlowBlocks, &o.KeepGone} {
 		if *f == nil {
 			*f = func() bool { return false }
 		}
@@ -77,6 +82,7 @@ func New(o Options) *Hub {
 // what was already read from conn beyond the handshake. On error the connection is not taken.
 func (h *Hub) Accept(conn net.Conn, early io.Reader, id Identity) error {
 	c := &client{hub: h, conn: conn, id: newID(), who: id}
+	c.heard.Store(time.Now().UnixNano())
 	if err := h.add(c); err != nil {
 		return err
 	}
@@ -164,6 +170,9 @@ func (h *Hub) Relay(payload []byte) error {
 // fanOut builds the frame once and queues it; all connections share its bytes.
 func (h *Hub) fanOut(payload []byte, topic string, sentNs int64) int {
 	it := item{frame: ws.MustCompileFrame(ws.NewTextFrame(payload)), sentNs: sentNs, message: true}
+	if h.o.SlowBlocks() {
+		return h.oneByOne(it, topic)
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	to := h.clients
@@ -176,8 +185,11 @@ func (h *Hub) fanOut(payload []byte, topic string, sentNs int64) int {
 	return len(to)
 }
 
-// Run sends the application-level ping to everybody, every Heartbeat, until ctx ends.
+// Run sends the application-level ping to everybody, every Heartbeat, and looks after silent peers, until ctx ends.
 func (h *Hub) Run(ctx context.Context) error {
+	looking := make(chan struct{})
+	go func() { defer close(looking); h.look(ctx) }()
+	defer func() { <-looking }()
 	t := time.NewTicker(h.o.Heartbeat)
 	defer t.Stop()
 	for {

@@ -325,3 +325,94 @@ func TestHeartbeat(t *testing.T) {
 		t.Errorf("%v heartbeats were counted as broadcasts", got)
 	}
 }
+
+// The peers that answer stay, whether they answer by themselves or talk anyway; the one that has vanished is cut, and not early.
+func TestSilentPeersAreAskedAndCut(t *testing.T) {
+	t.Parallel()
+	const silence = 100 * time.Millisecond
+	h, reg := newHub(t, func(o *Options) { o.Silence = silence })
+	connect(t, h, "gone", "LEVEL_1") // never read from again: it answers nothing
+	alive := connect(t, h, "alive", "LEVEL_1")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{}, 2)
+	begin := time.Now()
+	go func() { _ = h.Run(ctx); done <- struct{}{} }()
+	go func() {
+		defer func() { done <- struct{}{} }()
+		for { // answers pings until it is closed
+			if _, err := wsutil.ReadServerText(alive.conn); err != nil {
+				return
+			}
+		}
+	}()
+	eventually(t, "the one that vanished is cut", func() bool { return h.Stats().Connections == 1 })
+	if took := time.Since(begin); took < silence {
+		t.Errorf("cut after %v, before it could answer", took)
+	}
+	for end := time.Now().Add(6 * silence); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if h.Stats().Connections != 1 {
+			t.Fatal("one that answers was cut")
+		}
+	}
+	if got := metricstest.Value(t, reg, "ggrt_silent_peers_cut_total"); got != 1 {
+		t.Errorf("cut = %v, want 1", got)
+	}
+	cancel()
+	_ = alive.conn.Close()
+	<-done
+	<-done
+}
+
+// The defect half-open-kept.
+func TestPeersThatDoNotAnswerAreKept(t *testing.T) {
+	t.Parallel()
+	h, _ := newHub(t, func(o *Options) { o.Silence, o.KeepGone = 20*time.Millisecond, func() bool { return true } })
+	connect(t, h, "gone", "LEVEL_1")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := h.Run(ctx); err != nil || h.Stats().Connections != 1 {
+		t.Errorf("%d connections, %v", h.Stats().Connections, err)
+	}
+}
+
+// The defect slow-consumer-blocks: one that does not read holds up everybody for as long as it is there.
+func TestASlowConsumerBlocks(t *testing.T) {
+	t.Parallel()
+	h, reg := newHub(t, func(o *Options) { o.WriteTimeout, o.SlowBlocks = 50*time.Millisecond, func() bool { return true } })
+	slow := connect(t, h, "slow", "LEVEL_1")
+	fast := connect(t, h, "fast", "LEVEL_1")
+	go func() {
+		for {
+			if _, err := wsutil.ReadServerText(fast.conn); err != nil {
+				return
+			}
+		}
+	}()
+	big, done := strings.Repeat("x", 64<<10), make(chan error, 1)
+	go func() {
+		for range 100 {
+			if _, _, err := h.Broadcast(note(t, "", big)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("nobody was held up: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	if h.Stats().Connections != 2 || metricstest.Value(t, reg, "ggrt_slow_consumers_dropped_total") != 0 {
+		t.Error("the slow consumer was dropped")
+	}
+	_ = slow.conn.Close()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the others are held up although the slow consumer is gone")
+	}
+}

@@ -39,6 +39,7 @@ func (c *client) read(early io.Reader) {
 		if err != nil {
 			return
 		}
+		c.heard.Store(time.Now().UnixNano())
 		if h.OpCode.IsControl() {
 			err = c.control(h, r)
 		} else {

@@ -20,6 +20,7 @@ import (
 	"github.com/eevans-d/simulacro/drills"
 	"github.com/eevans-d/simulacro/experiments"
 	"github.com/eevans-d/simulacro/experiments/helper"
+	"github.com/eevans-d/simulacro/verifier/load"
 )
 
 func main() {
@@ -36,6 +37,8 @@ func run(ctx context.Context, args []string) error {
 	switch name := strings.Join(args[:min(len(args), 2)], " "); {
 	case name == "_agent helper":
 		return helper.Main(ctx, os.Stdin, os.Stdout)
+	case name == "_agent ws-quiet":
+		return load.QuietMain(ctx, os.Stdin, os.Stdout)
 	case name == "_agent guard":
 		return compose.GuardMain(ctx, os.Stdin, os.Stdout)
 	case args[0] == "orchestrate":
