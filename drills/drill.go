@@ -169,7 +169,7 @@ type LoadBound struct {
 }
 
 // ReapedExpect bounds how long the target keeps the connections of clients that have fallen silent (half-open-sockets,
-// slow-consumers).
+// slow-consumers), or whose token has expired (expired-tokens).
 type ReapedExpect struct {
 	Step    string   `json:"step" yaml:"step"`
 	Within  Duration `json:"within,omitempty" yaml:"within"`     // of each client's falling silent, until the target has ended its connection

@@ -6,9 +6,10 @@ import "fmt"
 const (
 	SlowClients     = "slow consumers"    // they read slowly or not at all
 	HalfOpenClients = "half-open sockets" // they have vanished without a word
+	ExpiredClients  = "sockets with an expired token"
 )
 
-// QuietClients is what became of clients that fell silent. Spans run from when each of them did until the target had ended its
+// QuietClients is what became of clients that fell silent, or whose token expired, which then counts as when they did. Spans run from when each of them did until the target had ended its
 // connection: at least until it was last known to have it, at most until the client knew of the end.
 type QuietClients struct {
 	Kind       string        `json:"kind"`
@@ -36,7 +37,10 @@ func (q QuietClients) String() string {
 	if q.Unclear+q.Unproven > 0 {
 		s += fmt.Sprintf("; unknown of %d, not proven silent %d", q.Unclear, q.Unproven)
 	}
-	if q.Kind == SlowClients {
+	switch q.Kind {
+	case ExpiredClients:
+		return s
+	case SlowClients:
 		return s + fmt.Sprintf("; %d closed their window, %d bytes unread", q.Closed, q.Unread)
 	}
 	return s + fmt.Sprintf("; %d segments unanswered", q.Unanswered)

@@ -16,6 +16,7 @@ func All() drills.Kinds {
 		"disk-fill":                 diskFillKind(),
 		"dns":                       dnsKind(),
 		"exchange-fault":            exchangeFaultKind(),
+		"expired-tokens":            expiredTokensKind(),
 		"failover":                  failoverKind(),
 		"file-descriptors":          fileDescriptorsKind(),
 		"half-open-sockets":         halfOpenSocketsKind(),

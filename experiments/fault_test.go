@@ -195,6 +195,14 @@ func TestPlans(t *testing.T) {
 			}},
 		},
 		{
+			name: "expired-tokens", kind: "expired-tokens", targets: []string{"api-2"}, with: `{"path":"/ws","port":8000,"life":"20s","login":{"url":"http://y","username":"u","password":"${env:P}"}}`,
+			want: []act{{
+				drills.ClassUndo, "api-2", "clients.expired",
+				`{"kind":"sockets with an expired token","connections":50,"targets":["10.0.0.22:8000"],"path":"/ws","network":"gad","login":{"url":"http://y","username":"u","password":"${env:P}"},"ramp":"2s","life":"20s","prove":"15s"}`,
+				"clients.release", "",
+			}},
+		},
+		{
 			name: "half-open-sockets", kind: "half-open-sockets", targets: []string{"api-2"}, with: `{"path":"/ws","port":8000,"ask":"2s"}`,
 			want: []act{{
 				drills.ClassUndo, "api-2", "clients.half-open",
@@ -364,6 +372,8 @@ func TestBadParameters(t *testing.T) {
 		{"slow-consumers", `{"path":"/","prove":"3m"}`, "prove"},
 		{"slow-consumers", `{"path":"/","login":{"url":"http://x"}}`, "login"},
 		{"half-open-sockets", `{"path":"/","connections":5001}`, "connections"},
+		{"expired-tokens", `{"path":"/"}`, "login: is required"},
+		{"expired-tokens", `{"path":"/","ramp":"9s","life":"9s","login":{"url":"http://x","username":"u","password":"p"}}`, "life"},
 		{"half-open-sockets", `{"path":"/","ask":"1500ms"}`, "ask"},
 		{"half-open-sockets", `{"path":"/","ramp":"-1s"}`, "ramp"},
 		{"half-open-sockets", `{"path":"/","port":70000}`, "port"},

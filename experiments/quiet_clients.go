@@ -11,7 +11,7 @@ import (
 // maxQuiet clients of one step: every one of them is looked at ten times a second.
 const maxQuiet = 5000
 
-// quietArgs are the arguments of clients.slow and clients.half-open.
+// quietArgs are the arguments of clients.slow, clients.half-open and clients.expired.
 type quietArgs struct {
 	Kind        string          `json:"kind"`
 	Connections int             `json:"connections"`
@@ -24,6 +24,7 @@ type quietArgs struct {
 	Buffer      int             `json:"buffer,omitempty"`
 	Read        int             `json:"read,omitempty"`
 	Ask         drills.Duration `json:"ask,omitempty"`
+	Life        drills.Duration `json:"life,omitempty"`
 	Prove       drills.Duration `json:"prove"`
 }
 

@@ -20,6 +20,8 @@ func TestWebSocketClientDrills(t *testing.T) {
 		{"ws-slow-consumers", "slow-consumer-blocks", "load:load", "p95 of delivery was"},
 		{"ws-half-open", "", "", ""},
 		{"ws-half-open", "half-open-kept", "reaped:gone", "the target still held 200 of 200 half-open sockets when they were let go"},
+		{"ws-token-expiry", "", "", ""},
+		{"ws-token-expiry", "sockets-outlive-token", "reaped:expired", "the target still held 50 of 50 sockets with an expired token when they were let go"},
 	} {
 		t.Run(strings.TrimSpace(v.drill+" "+v.defect), func(t *testing.T) {
 			whole(t)

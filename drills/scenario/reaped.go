@@ -18,7 +18,7 @@ func (r *drillReader) reaped(path string, x drills.ReapedExpect) {
 		}
 		verbs := r.kinds[s.Fault].Info.Verbs
 		if len(verbs) > 0 && !slices.ContainsFunc(verbs, func(v string) bool { return strings.HasPrefix(v, "clients.") }) {
-			r.add(path+".step", fmt.Sprintf("step %s (method[%d]) has no clients that fall silent", s.ID, i), "name a step with half-open-sockets or slow-consumers")
+			r.add(path+".step", fmt.Sprintf("step %s (method[%d]) has no clients that fall silent", s.ID, i), "name a step with half-open-sockets, slow-consumers or expired-tokens")
 		}
 		if s.Duration > 0 && x.Within >= s.Duration {
 			r.add(path+".within", fmt.Sprintf("step %s ends after %s, before this is decided", s.ID, s.Duration), "a shorter time, or a longer step")

@@ -27,8 +27,8 @@ const (
 	generatorLease = 10 * time.Second
 )
 
-// Actuator implements drills.Actuator for load.websocket, load.open and load.stop, and for clients.slow, clients.half-open and
-// clients.release. A generator ends with its stream, so there is
+// Actuator implements drills.Actuator for load.websocket, load.open and load.stop, and for clients.slow, clients.half-open,
+// clients.expired and clients.release. A generator ends with its stream, so there is
 // nothing to undo in another process than the one that started it.
 type Actuator struct {
 	launcher drills.Launcher
@@ -64,7 +64,7 @@ func (a *Actuator) Apply(ctx context.Context, op drills.Op) (drills.Effect, erro
 		return a.begin(ctx, op)
 	case "load.open":
 		return a.beginOpen(ctx, op)
-	case "clients.slow", "clients.half-open":
+	case "clients.slow", "clients.half-open", "clients.expired":
 		return a.beginQuiet(ctx, op)
 	case "load.stop", "clients.release":
 		return a.end(ctx, op)

@@ -74,6 +74,7 @@ type voice struct {
 	loop   *epoll.Loop
 	offset int64 // the loop's clock to the book's
 	token  atomic.Pointer[string]
+	told   func(id int, err error) // nil, or called when a connection has joined (no error) and when it has ended
 }
 
 // newVoice makes a loop for the plan's connections, which its run opens.
@@ -86,7 +87,7 @@ func newVoice(ctx context.Context, p plan, b *book) (*voice, error) {
 	h.loop, err = epoll.New(epoll.Options{
 		Connections: p.count, First: p.first, Targets: targets, Hosts: p.Targets, Sources: p.sources, Path: h.path,
 		Ramp: p.Ramp.D(), Window: window, HandshakeTimeout: handshakeTimeout, Backoff: backoff, Settled: settledAfter,
-		ReceiveBuffer: cmp.Or(p.receive, receiveBuffer), Limit: largest, Goodbye: goodbyes, Realtime: p.Realtime,
+		ReceiveBuffer: cmp.Or(p.receive, receiveBuffer), Limit: largest, Goodbye: goodbyes, Once: p.once, Realtime: p.Realtime,
 	}, h)
 	if err != nil {
 		return nil, err
@@ -143,11 +144,18 @@ func (v *voice) keepFresh(ctx context.Context) {
 func (v *voice) Opened(l *epoll.Loop, id int, began int64) {
 	topic := v.plan.topic()
 	if topic == "" {
-		v.book.joined(&v.conns[id], time.Duration(l.Now()-began))
+		v.joined(id, time.Duration(l.Now()-began))
 		return
 	}
 	l.Deadline(id, confirmTimeout)
 	_ = l.Send(id, subscription(topic)) // a socket that is gone says so itself
+}
+
+func (v *voice) joined(id int, took time.Duration) {
+	v.book.joined(&v.conns[id], took)
+	if v.told != nil {
+		v.told(id, nil)
+	}
 }
 
 // Message implements epoll.Handler.
@@ -169,7 +177,7 @@ func (v *voice) Message(l *epoll.Loop, id int, m epoll.Message) error {
 		return l.Send(id, pongMessage())
 	case subscribed:
 		l.Deadline(id, 0)
-		v.book.joined(s, time.Duration(l.Now()-l.Began(id)))
+		v.joined(id, time.Duration(l.Now()-l.Began(id)))
 	case refused:
 		return refusal(m.Payload)
 	}
@@ -181,6 +189,9 @@ func (v *voice) Ended(id int, opened bool, err error) {
 	s := &v.conns[id]
 	if s.joined != 0 {
 		v.book.ended(s, err, errors.Is(err, epoll.ErrCut))
+		if v.told != nil {
+			v.told(id, err)
+		}
 		return
 	}
 	if opened && timedOut(err) {

@@ -17,7 +17,8 @@ type plan struct {
 	tokens  tokens
 	secure  *tls.Config // nil: plain
 	sources []netip.Addr
-	receive int // SO_RCVBUF in bytes; zero: the engine's
+	receive int  // SO_RCVBUF in bytes; zero: the engine's
+	once    bool // a connection that was open is not opened again
 }
 
 func (p plan) topic() string {

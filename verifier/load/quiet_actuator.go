@@ -32,7 +32,7 @@ func (a *Actuator) beginQuiet(ctx context.Context, op drills.Op) (drills.Effect,
 	if err != nil {
 		return drills.Effect{}, err
 	}
-	g := generatorProcess{agent: "ws-quiet", network: args.Network, ramp: args.Ramp.D() + args.Prove.D(), spec: spec, deaf: args.Kind == drills.HalfOpenClients}
+	g := generatorProcess{agent: "ws-quiet", network: args.Network, ramp: args.Ramp.D() + args.Life.D() + args.Prove.D(), spec: spec, deaf: args.Kind == drills.HalfOpenClients}
 	if a.onEnd != nil {
 		change := changeOf(op)
 		g.onEnd = func() { a.onEnd(change, "the process that held the silent clients ended") }

@@ -12,7 +12,7 @@ import (
 // lookEvery is how often every silent client is looked at.
 const lookEvery = 100 * time.Millisecond
 
-// QuietMain is the agent ws-quiet: clients that connect, subscribe and behave, and fall silent together. It reads QuietArgs as
+// QuietMain is the agent ws-quiet: clients that connect, subscribe and behave, and fall silent together, or whose token expires. It reads QuietArgs as
 // its spec, sends "ready" (Readiness) when their silence is proven or its time is over, "second" (drills.LoadPoint, Open being
 // what the target still holds) every second, and "done" (drills.LoadMeasured with Quiet) once it is told to stop, its input
 // ends or its lease runs out. "error" is sent when it cannot begin. It returns when every connection is reset.
@@ -25,7 +25,11 @@ func QuietMain(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	if err == nil {
 		raiseFiles()
-		err = newSilence(a).run(ctx, pipe)
+		if a.Kind == drills.ExpiredClients {
+			err = newExpiry(a).run(ctx, pipe)
+		} else {
+			err = newSilence(a).run(ctx, pipe)
+		}
 	}
 	if err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})

@@ -25,7 +25,7 @@ func (s *silence) measured(now time.Time) drills.LoadMeasured {
 func (s *silence) quiet(now time.Time) drills.QuietClients {
 	out := drills.QuietClients{Kind: s.args.Kind}
 	hows := map[string]int{}
-	var ends []*quiet
+	var ends []drills.Span
 	for _, q := range s.clients {
 		if !q.silent() {
 			out.Unproven++
@@ -46,7 +46,7 @@ func (s *silence) quiet(now time.Time) drills.QuietClients {
 		case !q.ended.IsZero():
 			out.Ended++
 			hows[q.how]++
-			ends = append(ends, q)
+			ends = append(ends, q.took())
 		case s.args.Kind == drills.HalfOpenClients && now.Sub(q.seen) > asks*s.args.Ask.D()+lookEvery:
 			out.Unclear++
 		default:
@@ -54,17 +54,25 @@ func (s *silence) quiet(now time.Time) drills.QuietClients {
 		}
 	}
 	out.Ends = counted(hows)
-	slices.SortFunc(ends, func(x, y *quiet) int { return cmp.Compare(x.took().Hi, y.took().Hi) })
-	if n := len(ends); n > 0 {
-		out.First, out.Half, out.Last = ends[0].took(), ends[(n-1)/2].took(), ends[n-1].took()
-		for _, q := range ends { // the slowest for certain may be another one than the slowest perhaps
-			out.Last.Lo = max(out.Last.Lo, q.took().Lo)
-		}
-	}
+	out.First, out.Half, out.Last = spread(ends)
 	return out
 }
 
 // took is how long the target kept the connection of a client that had fallen silent.
 func (q *quiet) took() drills.Span {
 	return drills.Span{Lo: drills.Duration(max(0, q.seen.Sub(q.from))), Hi: drills.Duration(q.ended.Sub(q.from))}
+}
+
+// spread is the first, the middle and the last of the spans; the slowest for certain may be another one than the slowest perhaps.
+func spread(spans []drills.Span) (first, half, last drills.Span) {
+	n := len(spans)
+	if n == 0 {
+		return first, half, last
+	}
+	slices.SortFunc(spans, func(x, y drills.Span) int { return cmp.Compare(x.Hi, y.Hi) })
+	first, half, last = spans[0], spans[(n-1)/2], spans[n-1]
+	for _, s := range spans {
+		last.Lo = max(last.Lo, s.Lo)
+	}
+	return first, half, last
 }

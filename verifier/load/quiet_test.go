@@ -282,3 +282,68 @@ func TestTheEndOfAGeneratorIsTold(t *testing.T) {
 		})
 	}
 }
+
+func expiredFor(n int, s *target) QuietArgs {
+	a := quietFor(drills.ExpiredClients, n, s)
+	a.Life = drills.Duration(10 * time.Second)
+	return a
+}
+
+// TestExpiredTokens: the clients behave until their token has ended, which a refused handshake proves; who is ended after that is
+// counted with its time, and does not come back.
+func TestExpiredTokens(t *testing.T) {
+	t.Parallel()
+	s := newTarget(t, func(s *target) { s.life = 3 * time.Second })
+	g := startQuiet(t, expiredFor(5, s))
+	waitFor(t, "five clients", func() bool { return s.open() == 5 })
+	s.everybody(ws.NewTextFrame([]byte(`{"event_type":"ping"}`)))
+	waitFor(t, "their answers", func() bool { return s.pongs.Load() == 5 })
+	var r Readiness
+	g.until("ready", &r)
+	if r.Connected != 5 || r.Silent != 5 || r.From.Sub(s.issued) > 3*time.Second || r.To.Sub(s.issued) < 3*time.Second {
+		t.Errorf("ready %+v, the token was issued %v", r, s.issued)
+	}
+	if n := s.drop(2); n != 2 {
+		t.Fatal(n)
+	}
+	at := time.Now()
+	var p drills.LoadPoint
+	for p.Open = 5; p.Open != 3; {
+		g.until("second", &p)
+	}
+	q := g.stop().Quiet
+	if q.Silent != 5 || q.Ended != 2 || q.Held != 3 || q.Unproven != 0 || q.First.Lo.D() > at.Sub(r.To)+time.Second || q.Last.Hi.D() < at.Sub(r.From)-100*time.Millisecond {
+		t.Errorf("%s", q)
+	}
+	waitFor(t, "nothing is left at the target", func() bool { return s.open() == 0 })
+}
+
+// TestTokensThatDoNotExpire prove nothing: one that is let in after its end, and one that ends too late.
+func TestTokensThatDoNotExpire(t *testing.T) {
+	t.Parallel()
+	s := newTarget(t, func(s *target) { s.life = 2 * time.Second })
+	a := expiredFor(2, s)
+	a.Prove = drills.Duration(time.Second)
+	g := startQuiet(t, a)
+	waitFor(t, "two clients", func() bool { return s.open() == 2 })
+	s.mu.Lock()
+	s.issued = time.Now().Add(time.Hour) // the target goes on letting it in
+	s.mu.Unlock()
+	var r Readiness
+	g.until("ready", &r)
+	if r.Connected != 2 || r.Silent != 0 {
+		t.Errorf("ready: %+v", r)
+	}
+	if q := g.stop().Quiet; q.Silent != 0 || q.Unproven != 2 {
+		t.Errorf("%s", q)
+	}
+	late := startQuiet(t, expiredFor(2, newTarget(t, nil)))
+	var e trouble
+	late.until("error", &e)
+	if !strings.Contains(e.Text, "the token lives 1h0m0s") {
+		t.Errorf("said %q", e.Text)
+	}
+	if err := <-late.ended; err == nil {
+		t.Error("no error")
+	}
+}

@@ -1,8 +1,9 @@
 package load
 
 import (
+	"cmp"
 	"encoding/json"
-	"io"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,11 +29,13 @@ type target struct {
 	forget      bool          // never confirms a subscription
 	secure      bool          // speaks TLS
 	deflate     bool          // compresses what it sends
+	life        time.Duration // of a token, which is refused afterwards; zero: an hour
 
 	mu        sync.Mutex
 	conns     map[net.Conn]bool // value: subscribed
 	shakes    int
 	refused   int
+	issued    time.Time // the newest token
 	published atomic.Int64
 	pongs     atomic.Int64
 	logins    atomic.Int64
@@ -73,19 +76,23 @@ func (s *target) login(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	_, _ = io.WriteString(w, `{"access_token":"tok","expires_in":3600}`)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.issued = time.Now()
+	_, _ = fmt.Fprintf(w, `{"access_token":"tok","expires_in":%d}`, int(cmp.Or(s.life, time.Hour).Seconds()))
 }
 
 func (s *target) connect(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.shakes++
+	expired := !s.issued.IsZero() && time.Since(s.issued) > cmp.Or(s.life, time.Hour)
 	refuse := s.shakes%2 == 0 && s.refused < s.refuse
 	if refuse {
 		s.refused++
 	}
 	s.mu.Unlock()
 	switch {
-	case r.URL.Query().Get("token") != "tok":
+	case r.URL.Query().Get("token") != "tok" || expired:
 		w.WriteHeader(http.StatusForbidden)
 		return
 	case refuse:

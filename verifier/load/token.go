@@ -30,6 +30,7 @@ type session struct {
 	mu    sync.Mutex // held while logging in: everybody needs the answer
 	token string
 	renew time.Time
+	ends  time.Time // of the token; not later than its real end
 	tried time.Time
 	err   error // of the last attempt
 }
@@ -53,7 +54,7 @@ func (s *session) get(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.token, s.renew = token, now.Add(life*4/5)
+	s.token, s.renew, s.ends = token, now.Add(life*4/5), now.Add(life)
 	return token, nil
 }
 

@@ -83,7 +83,7 @@ func wire(ctx context.Context, c config, log *zap.Logger) (*app, error) {
 		Origin: self, Queue: c.WSQueue, MaxConns: c.WSMaxConns, WriteTimeout: c.WSWriteTimeout,
 		Heartbeat: c.Heartbeat, Silence: c.WSSilence, Register: labelled, Log: log.Named("hub"),
 		EchoOwn: on(defects.OwnEchoTwice), ActiveZero: on(defects.ActiveConnectionsZero), NoLatency: on(defects.LatencyNeverObserved),
-		SlowBlocks: on(defects.SlowConsumerBlocks), KeepGone: on(defects.HalfOpenKept),
+		SlowBlocks: on(defects.SlowConsumerBlocks), KeepGone: on(defects.HalfOpenKept), Outlive: on(defects.SocketsOutliveToken),
 	})
 	relayed := server.NewRelayLog(self)
 	a.sub = bus.NewSubscriber(a.follower, relayed.Note(server.ViaPubSub, a.hub.Relay), c.Defects, labelled, log.Named("subscriber"))

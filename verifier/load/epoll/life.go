@@ -299,6 +299,11 @@ func (l *Loop) fail(id int32, err error) {
 		c.state = ended
 		return
 	}
+	if opened && l.o.Once {
+		c.state = ended
+		l.h.Ended(int(id), opened, err)
+		return
+	}
 	if opened && l.now-c.since > int64(l.o.Settled) {
 		c.tries = 0
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	ReceiveBuffer    int                           // SO_RCVBUF, bytes
 	Limit            int64                         // longest message, bytes
 	Goodbye          time.Duration                 // for the closing handshakes at the end
+	Once             bool                          // a connection that was open is not opened again
 	Realtime         bool                          // SCHED_FIFO for the loop's thread, where allowed
 }
 

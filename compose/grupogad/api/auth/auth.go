@@ -53,11 +53,15 @@ func NewTokens(secret string, life time.Duration) (*Tokens, error) {
 func (t *Tokens) Life() time.Duration { return t.life }
 
 // Issue signs a token for id.
-func (t *Tokens) Issue(id Identity) (string, error) {
+func (t *Tokens) Issue(id Identity) (string, error) { return t.IssueFor(id, t.life) }
+
+// IssueFor signs a token for id that lives shorter than usual; a longer life is not given.
+func (t *Tokens) IssueFor(id Identity, life time.Duration) (string, error) {
+	life = min(life, t.life)
 	now := time.Now()
 	c := claims{Role: id.Role, RegisteredClaims: jwt.RegisteredClaims{
 		Subject: id.UserID, Issuer: issuer, Audience: jwt.ClaimStrings{audience}, ID: rand.Text(),
-		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(t.life)),
+		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 	}}
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(t.secret)
 }
@@ -65,15 +69,21 @@ func (t *Tokens) Issue(id Identity) (string, error) {
 // Verify accepts only an unexpired HS256 token of ours. The method list is pinned, because a token
 // chooses its own algorithm otherwise.
 func (t *Tokens) Verify(token string) (Identity, error) {
+	id, _, err := t.VerifyUntil(token)
+	return id, err
+}
+
+// VerifyUntil is Verify, and tells when the token expires.
+func (t *Tokens) VerifyUntil(token string) (Identity, time.Time, error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.secret, nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))
 	if err != nil {
-		return Identity{}, fmt.Errorf("token refused: %w", err)
+		return Identity{}, time.Time{}, fmt.Errorf("token refused: %w", err)
 	}
 	if c.Subject == "" {
-		return Identity{}, errors.New("token refused: no subject")
+		return Identity{}, time.Time{}, errors.New("token refused: no subject")
 	}
-	return Identity{UserID: c.Subject, Role: c.Role}, nil
+	return Identity{UserID: c.Subject, Role: c.Role}, c.ExpiresAt.Time, nil
 }

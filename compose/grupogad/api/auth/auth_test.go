@@ -35,6 +35,21 @@ func TestIssuedTokenIsAcceptedByTheOtherInstance(t *testing.T) {
 	}
 }
 
+func TestATokenMayLiveShorter(t *testing.T) {
+	t.Parallel()
+	tk := tokens(t, secret)
+	for asked, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, 2 * time.Hour: time.Hour} {
+		text, err := tk.IssueFor(auth.Identity{UserID: "7"}, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, until, err := tk.VerifyUntil(text)
+		if lives := time.Until(until); err != nil || lives > want || lives < want-2*time.Second {
+			t.Errorf("asked for %v: lives %v, %v", asked, lives, err)
+		}
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
 	good := func() jwt.MapClaims {

@@ -43,6 +43,8 @@ const (
 	SlowConsumerBlocks Name = "slow-consumer-blocks"
 	// HalfOpenKept keeps connections whose peer gives no sign of life.
 	HalfOpenKept Name = "half-open-kept"
+	// SocketsOutliveToken keeps connections whose token has expired.
+	SocketsOutliveToken Name = "sockets-outlive-token"
 	// NotificationAcksEarly acknowledges notifications that Redis never took.
 	NotificationAcksEarly Name = "notification-acks-early"
 )
@@ -52,7 +54,7 @@ func All() []Name {
 	return []Name{
 		SubscriberNeverResubscribes, ReadinessLies, BreakerCounts4xx, BreakerDisabled, BreakerNeverCloses, BreakerNoHalfOpen, RateLimit100,
 		OwnEchoTwice, ActiveConnectionsZero, LatencyNeverObserved, StreamNeverReplays, NotificationAcksEarly,
-		SlowConsumerBlocks, HalfOpenKept,
+		SlowConsumerBlocks, HalfOpenKept, SocketsOutliveToken,
 	}
 }
 

@@ -33,10 +33,11 @@ type Options struct {
 	NoLatency  func() bool // is the latency never observed?
 	SlowBlocks func() bool // does a broadcast wait for whoever does not read?
 	KeepGone   func() bool // are peers kept that do not answer?
+	Outlive    func() bool // do connections outlive their tokens?
 }
 
 func (o *Options) withDefaults() {
-	for _, f := range []*func() bool{&o.EchoOwn, &o.ActiveZero, &o.NoLatency, &o.SlowBlocks, &o.KeepGone} {
+	for _, f := range []*func() bool{&o.EchoOwn, &o.ActiveZero, &o.NoLatency, &o.SlowBlocks, &o.KeepGone, &o.Outlive} {
 		if *f == nil {
 			*f = func() bool { return false }
 		}
@@ -44,7 +45,10 @@ func (o *Options) withDefaults() {
 }
 
 // Identity is who a connection belongs to.
-type Identity struct{ UserID, Role string }
+type Identity struct {
+	UserID, Role string
+	Until        time.Time // when its token expires; zero: never
+}
 
 // ErrFull and ErrClosing say why a connection was refused.
 var (

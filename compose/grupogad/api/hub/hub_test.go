@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -414,5 +415,42 @@ func TestASlowConsumerBlocks(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("the others are held up although the slow consumer is gone")
+	}
+}
+
+// Who is connected with an expired token is told so and sent away; with the defect sockets-outlive-token nobody is.
+func TestConnectionsEndWithTheirToken(t *testing.T) {
+	t.Parallel()
+	for name, outlive := range map[string]bool{"sound": false, "sockets-outlive-token": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, reg := newHub(t, func(o *Options) { o.Silence, o.Outlive = 10*time.Second, func() bool { return outlive } })
+			until := time.Now().Add(700 * time.Millisecond)
+			short, err := dial(t, h, Identity{UserID: "1", Until: until})
+			if err != nil {
+				t.Fatal(err)
+			}
+			short.next()
+			connect(t, h, "2", "LEVEL_1") // without an end
+			if _, err := dial(t, h, Identity{UserID: "3", Until: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			_ = h.Run(ctx)
+			want := map[bool]float64{false: 1, true: 0}[outlive]
+			if got := metricstest.Value(t, reg, "ggrt_expired_sessions_closed_total"); got != want {
+				t.Errorf("%v were closed, want %v", got, want)
+			}
+			if outlive {
+				return
+			}
+			_ = short.conn.SetReadDeadline(time.Now().Add(patience))
+			var closed wsutil.ClosedError
+			if _, err := wsutil.ReadServerText(short.conn); !errors.As(err, &closed) || closed.Code != 1008 || closed.Reason != "token expired" {
+				t.Errorf("ended with %v", err)
+			}
+			eventually(t, "the others stay", func() bool { return h.Stats().Connections == 2 })
+		})
 	}
 }

@@ -6,9 +6,9 @@ import "github.com/prometheus/client_golang/prometheus"
 // and the drop counter. Counters move where the thing happens; gauges are read from the hub when
 // scraped, so they cannot drift.
 type metrics struct {
-	connections, sent, broadcasts, relayed, errors, slow, gone prometheus.Counter
-	heartbeat                                                  prometheus.Gauge
-	latency                                                    prometheus.Histogram
+	connections, sent, broadcasts, relayed, errors, slow, gone, expired prometheus.Counter
+	heartbeat                                                           prometheus.Gauge
+	latency                                                             prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -25,6 +25,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		errors:      counter("ggrt_send_errors_total", "Messages that could not be sent to a connection."),
 		slow:        counter("ggrt_slow_consumers_dropped_total", "Connections dropped because their queue was full."),
 		gone:        counter("ggrt_silent_peers_cut_total", "Connections cut because the peer gave no sign of life."),
+		expired:     counter("ggrt_expired_sessions_closed_total", "Connections closed because their token had expired."),
 		heartbeat: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ggrt_heartbeat_last_timestamp",
 			Help: "Unix time of the last complete heartbeat round; 0 before the first.",

@@ -8,24 +8,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// looks at all peers in the time after which a silent one is asked.
+// looks at all peers in the time after which a silent one is asked; one a second where none is.
 const looks = 20
 
 // look asks and cuts silent peers until ctx ends. A peer whose network vanished sends no end: without this its connection would
 // stay until the kernel gives up sending to it, a quarter of an hour later.
 func (h *Hub) look(ctx context.Context) {
-	if h.o.Silence <= 0 {
-		return
+	every := time.Second
+	if h.o.Silence > 0 {
+		every = max(h.o.Silence/looks, time.Millisecond)
 	}
-	t := time.NewTicker(max(h.o.Silence/looks, time.Millisecond))
+	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			if !h.o.KeepGone() {
+			if h.o.Silence > 0 && !h.o.KeepGone() {
 				h.silent(now)
+			}
+			if !h.o.Outlive() {
+				h.expired(now)
 			}
 		}
 	}
@@ -47,6 +51,26 @@ func (h *Hub) silent(now time.Time) {
 			c.enqueue(ping)
 		}
 	}
+}
+
+// expired ends the connections whose token has. The close code is that of a broken rule (1008): a client that may still be
+// allowed in logs in again and comes back.
+func (h *Hub) expired(now time.Time) {
+	bye := closeItem(ws.StatusPolicyViolation, "token expired")
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for c := range h.clients {
+		if !c.who.Until.IsZero() && now.After(c.who.Until) && !c.over() {
+			h.m.expired.Inc()
+			c.enqueue(bye)
+		}
+	}
+}
+
+func (c *client) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 // oneByOne is the defect slow-consumer-blocks: nobody gets the message before those before him in the list have room for it.

@@ -77,6 +77,13 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%v: %d %v", bad, got, body)
 		}
 	}
+	form := url.Values{"username": {"admin@gad.example"}, "password": {"right"}}.Encode()
+	for asked, want := range map[string]any{"20s": 20.0, "3h": 3600.0, "soon": nil, "10ms": nil} {
+		_, _, body := sv.do("POST", "/auth/login?life="+asked, form, "Content-Type", "application/x-www-form-urlencoded")
+		if body["expires_in"] != want {
+			t.Errorf("asked for %s: %v", asked, body)
+		}
+	}
 	if got, _ := post("", "right"); got != http.StatusUnprocessableEntity {
 		t.Errorf("no user name: %d", got)
 	}

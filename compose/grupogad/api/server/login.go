@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/eevans-d/simulacro/compose/grupogad/api/apierr"
 	"github.com/eevans-d/simulacro/compose/grupogad/api/auth"
@@ -30,11 +31,19 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	if !match || !user.Verificado {
 		return apierr.New(http.StatusUnauthorized, "Incorrect email or password")
 	}
-	token, err := s.Tokens.Issue(auth.Identity{UserID: strconv.Itoa(user.ID), Role: user.Nivel})
+	life := s.Tokens.Life()
+	if asked := r.URL.Query().Get("life"); asked != "" { // a client may ask for less, never for more
+		d, err := time.ParseDuration(asked)
+		if err != nil || d < time.Second {
+			return apierr.New(http.StatusUnprocessableEntity, "Validation Error: life must be a duration of at least 1s, such as 20s")
+		}
+		life = min(life, d)
+	}
+	token, err := s.Tokens.IssueFor(auth.Identity{UserID: strconv.Itoa(user.ID), Role: user.Nivel}, life)
 	if err != nil {
 		return &apierr.Error{Status: http.StatusInternalServerError, Detail: "Internal Server Error", Err: err}
 	}
-	return ok(w, map[string]any{"access_token": token, "token_type": "bearer", "expires_in": int(s.Tokens.Life().Seconds())})
+	return ok(w, map[string]any{"access_token": token, "token_type": "bearer", "expires_in": int(life.Seconds())})
 }
 
 // user returns the zero user, which no password matches, for a name that does not exist.

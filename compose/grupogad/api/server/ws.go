@@ -31,7 +31,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		token = bearer(r)
 	}
-	id, err := s.Tokens.Verify(token)
+	id, until, err := s.Tokens.VerifyUntil(token)
 	if err != nil {
 		return &apierr.Error{Status: http.StatusForbidden, Detail: "Could not validate credentials", Err: err}
 	}
@@ -54,7 +54,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) error {
 		_, _ = io.ReadFull(rw.Reader, b) // these bytes are in memory already
 		early = bytes.NewReader(b)
 	}
-	if err := s.Hub.Accept(conn, early, hub.Identity{UserID: id.UserID, Role: id.Role}); err != nil {
+	if err := s.Hub.Accept(conn, early, hub.Identity{UserID: id.UserID, Role: id.Role, Until: until}); err != nil {
 		_ = conn.Close() // filled up or began to shut down since Room
 	}
 	return nil
