@@ -75,7 +75,7 @@ func (e *expiry) run(ctx context.Context, pipe *drills.Pipe) error {
 	go func() { ran <- v.run(looping) }()
 	e.out = newOutbox(pipe)
 	err = e.keep(until, begin)
-	m := e.measured(time.Now())
+	m := e.measured()
 	end()
 	err = errors.Join(err, <-ran)
 	close(e.out.frames)
@@ -182,8 +182,8 @@ func (e *expiry) refused(ctx context.Context) bool {
 	return err != nil && unauthorised(err)
 }
 
-// measured is the result. now is when the clients are let go. prove has ended.
-func (e *expiry) measured(now time.Time) drills.LoadMeasured {
+// measured is the result. prove has ended.
+func (e *expiry) measured() drills.LoadMeasured {
 	t := e.book.tally()
 	e.mu.Lock()
 	defer e.mu.Unlock()

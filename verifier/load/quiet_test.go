@@ -311,7 +311,11 @@ func TestExpiredTokens(t *testing.T) {
 	for p.Open = 5; p.Open != 3; {
 		g.until("second", &p)
 	}
-	q := g.stop().Quiet
+	m := g.stop()
+	if len(m.DialErrors) != 1 || m.DialErrors[0].Text != "dropped: closed without a word" {
+		t.Errorf("somebody tried to come back: %v", m.DialErrors)
+	}
+	q := m.Quiet
 	if q.Silent != 5 || q.Ended != 2 || q.Held != 3 || q.Unproven != 0 || q.First.Lo.D() > at.Sub(r.To)+time.Second || q.Last.Hi.D() < at.Sub(r.From)-100*time.Millisecond {
 		t.Errorf("%s", q)
 	}
