@@ -40,6 +40,8 @@ func notOurs(c drills.Change) string {
 		return "undoes itself: its process ends with its stream, its lease or its target"
 	case slices.Contains([]string{"net", "load", "clients", "restore", "runbook"}, c.Do.Prefix()):
 		return "undoes itself when its process ends; the guard removed the process"
+	case c.Do.Prefix() == "wal":
+		return "the process that held the space ends with its stream; `simulacro restore` looks whether the server takes writes, and starts it if it ended"
 	case c.Do.Prefix() == "store":
 		return "the guard ended its process, which undoes it as it ends; `simulacro restore` looks, and undoes what is left"
 	}

@@ -38,6 +38,7 @@ func All() drills.Kinds {
 		"postgres-long-transaction": postgresLongTransactionKind(),
 		"postgres-replay-pause":     postgresReplayPauseKind(),
 		"postgres-slow-queries":     postgresSlowQueriesKind(),
+		"postgres-wal-full":         postgresWALFullKind(),
 		"processes":                 processesKind(),
 		"recreate":                  recreateKind(),
 		"redis-client-kill":         redisClientKillKind(),

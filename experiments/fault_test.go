@@ -401,6 +401,8 @@ func TestBadParameters(t *testing.T) {
 		{"postgres-slow-queries", `{"work":"query"}`, "query"},
 		{"postgres-slow-queries", `{"each":"1ms"}`, "each"},
 		{"postgres-drop-index", `{}`, "index"},
+		{"postgres-wal-full", `{}`, "absolute"},
+		{"postgres-wal-full", `{"path":"/data/../x"}`, "clean"},
 		{"postgres-drop-index", `{"index":"a.b.c"}`, "index"},
 	}
 	for _, c := range cases {

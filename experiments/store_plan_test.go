@@ -2,12 +2,14 @@ package experiments
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments/helper"
 	"github.com/eevans-d/simulacro/experiments/store"
 )
 
@@ -110,5 +112,47 @@ func TestReplicaLagIsOfTheStream(t *testing.T) {
 	}
 	if len(a.Peers) != 1 || a.Peers[0].IP != "10.0.0.1" || a.Direction != "in" || len(a.Ports) != 1 || a.Ports[0] != 6379 || a.Latency.Delay.String() != "1.5s" {
 		t.Errorf("%s", changes[0].Do.Args)
+	}
+}
+
+// TestWALPlan: one change that holds all that its undo needs, with references only, and only where data may be lost.
+func TestWALPlan(t *testing.T) {
+	f, err := build(t, "postgres-wal-full", `{"path":"/data/pg_wal","up-to":"2GiB","at-most":"256MiB"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storeScene("pg-2")
+	changes, err := f.Plan(s)
+	if err != nil || len(changes) != 1 {
+		t.Fatalf("%+v %v", changes, err)
+	}
+	c := changes[0]
+	const mark = "20260102_r1_cut_pg_2"
+	want := walArgs{
+		Spec: store.Spec{Fault: store.PostgresWAL, Mark: mark, For: s.Duration, Postgres: &store.Postgres{DSN: "postgres://f:${env:PG}@haproxy:5000/db", Address: "10.0.0.12:5432"}},
+		Disk: helper.Disk{Path: "/data/pg_wal", Share: 1, Most: 2 << 30}, AtMost: 256 << 20, StartedAt: s.Targets[0].StartedAt,
+	}
+	var do, undo walArgs
+	if err := errors.Join(c.Do.Decode(&do), c.Undo.Decode(&undo)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, do) + cmp.Diff(want, undo); d != "" || c.Do.Verb != verbWALFill || c.Undo.Verb != verbWALFree || c.Class != drills.ClassUndo {
+		t.Errorf("%s %s %s\n%s", c.Class, c.Do.Verb, c.Undo.Verb, d)
+	}
+	for want, change := range map[string]func(*drills.Scene){
+		"disposable":       func(s *drills.Scene) { s.System.Disposable = false },
+		"needs a duration": func(s *drills.Scene) { s.Duration = 0 },
+		"is exited":        func(s *drills.Scene) { s.Targets[0].State = "exited" },
+		"has no dsn": func(s *drills.Scene) {
+			x := s.System.Components["postgis"]
+			x.Control = nil
+			s.System.Components["postgis"] = x
+		},
+	} {
+		s := storeScene("pg-2")
+		change(&s)
+		if _, err := f.Plan(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

@@ -81,6 +81,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	stores := experiments.NewStores(s.launch, s.engine.DialContext, s.expand, s.log, ended)
 	resources := experiments.NewResources(s.launch, s.log, ended)
 	loads := load.NewActuator(s.launch, s.engine.DialContext, s.expand, s.log.Named("load")).OnEnd(ended)
+	units := s.engine.WatchedUnits(s.labels, ended)
 	s.restores = experiments.NewRestores(s.launch, s.engine.DialContext, s.expand, s.log)
 	s.runbooks = experiments.NewRunbooks(s.launch, filepath.Dir(s.system.File), s.log)
 	detached := context.WithoutCancel(ctx)
@@ -97,7 +98,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 		Inventory: s.engine,
 		Resolvers: map[string]drills.RoleResolver{"sentinel": sentinel, "patroni": s.patroni},
 		Actuators: map[string]drills.Actuator{
-			"unit":     s.engine.WatchedUnits(s.labels, ended),
+			"unit":     units,
 			"net":      network,
 			"resource": resources,
 			"load":     loads,
@@ -107,6 +108,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 			"redis":    sentinel,
 			"postgres": s.patroni,
 			"store":    stores,
+			"wal":      experiments.NewWAL(resources, units, s.engine.DialContext, s.expand),
 			"restore":  s.restores,
 			"runbook":  s.runbooks,
 		},

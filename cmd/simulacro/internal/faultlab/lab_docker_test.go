@@ -60,6 +60,8 @@ type lab struct {
 	run       compose.RunLabels
 	unit      drills.Actuator
 	resources *experiments.Resources
+	wal       drills.Actuator
+	system    *drills.System // what faults plan against; nil: an empty one
 	ends      chan string
 }
 
@@ -87,6 +89,7 @@ func newLab(t *testing.T, inside bool) *lab {
 	}
 	l.unit = l.e.WatchedUnits(l.run, func(_, why string) { l.ends <- why })
 	l.resources = experiments.NewResources(l.e.Launcher(l.run), nil, func(_, why string) { l.ends <- why })
+	l.wal = experiments.NewWAL(l.resources, l.unit, l.e.DialContext, nil)
 	t.Cleanup(l.remove)
 	return l
 }
@@ -121,11 +124,17 @@ func (l *lab) docker(args ...string) string {
 // member starts a container of a service; flags are docker run's.
 func (l *lab) member(service string, command []string, flags ...string) drills.Member {
 	l.t.Helper()
+	return l.memberOf(image(), service, command, flags...)
+}
+
+// memberOf is a member of another image than the agent's.
+func (l *lab) memberOf(image, service string, command []string, flags ...string) drills.Member {
+	l.t.Helper()
 	args := append([]string{
 		"run", "-d", "--label", "com.docker.compose.project=" + l.project, "--label", "com.docker.compose.service=" + service,
 		"--label", "com.docker.compose.container-number=1", "--label", "com.docker.compose.oneoff=False",
 	}, flags...)
-	id := l.docker(append(append(args, image()), command...)...)
+	id := l.docker(append(append(args, image), command...)...)
 	return l.now(id)
 }
 
@@ -158,6 +167,9 @@ func (l *lab) plan(kind string, with any, m drills.Member, others ...drills.Memb
 	}
 	m.Component = "c"
 	s := drills.Scene{Step: "step", Run: l.project, Targets: []drills.Member{m}, Duration: drills.Duration(time.Minute), System: &drills.System{}}
+	if l.system != nil {
+		s.System = l.system
+	}
 	s.Members = append([]drills.Member{m}, others...)
 	s.Groups = map[string][]string{}
 	for _, x := range s.Members {
@@ -177,8 +189,11 @@ func (l *lab) plan(kind string, with any, m drills.Member, others ...drills.Memb
 }
 
 func (l *lab) actuator(c drills.Change) drills.Actuator {
-	if c.Do.Prefix() == "resource" {
+	switch c.Do.Prefix() {
+	case "resource":
 		return l.resources
+	case "wal":
+		return l.wal
 	}
 	return l.unit
 }

@@ -92,7 +92,8 @@ func orchestrate(ctx context.Context, project, run, change string) error {
 	if err := g.Intend(ctx, c); err != nil {
 		return err
 	}
-	acts := map[string]drills.Actuator{"unit": e.RunUnits(labels), "resource": experiments.NewResources(e.Launcher(labels), nil, nil)}
+	unit, resource := e.RunUnits(labels), experiments.NewResources(e.Launcher(labels), nil, nil)
+	acts := map[string]drills.Actuator{"unit": unit, "resource": resource, "wal": experiments.NewWAL(resource, unit, e.DialContext, nil)}
 	effect, err := acts[c.Do.Prefix()].Apply(ctx, c.Do)
 	if err != nil {
 		return err
