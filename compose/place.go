@@ -64,6 +64,10 @@ func (e *Engine) hostConfig(ctx context.Context, p drills.Place) (*container.Hos
 			return nil, "", err
 		}
 		return h, role, nil
+	case drills.PlaceBlockIO:
+		if err := e.blockPlace(ctx, h, p); err != nil {
+			return nil, "", err
+		}
 	case drills.PlaceGuard:
 		role = RoleGuard
 		e.guardPlace(h)

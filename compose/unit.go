@@ -48,6 +48,9 @@ type UnitArgs struct {
 	Mark      string          `json:"mark,omitempty"`    // crash-loop: names the helper
 	Every     drills.Duration `json:"every,omitzero"`    // crash-loop: at most one kill in this time
 	Within    drills.Duration `json:"within,omitzero"`   // roll, recreate: to be healthy again
+	// throttle, unthrottle: of the device that holds the path.
+	Throttle *Throttle `json:"throttle,omitempty"`
+	Path     string    `json:"path,omitempty"`
 }
 
 // The narrow views of the Docker client that the unit actuator needs.
@@ -119,9 +122,9 @@ func (u *units) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) 
 	switch op.Verb {
 	case VerbStart, VerbUnpause:
 		return u.undo(ctx, op, a)
-	case VerbUnlimit, VerbNofileBack, VerbCalm, VerbReinstate:
+	case VerbUnlimit, VerbNofileBack, VerbUnthrottle, VerbCalm, VerbReinstate:
 		return u.moreUndo(ctx, op, a)
-	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause, VerbLimit, VerbNofile, VerbSignal, VerbCrashLoop, VerbRoll, VerbRecreate, VerbOOM:
+	case VerbKill, VerbStop, VerbCrash, VerbRestart, VerbPause, VerbLimit, VerbNofile, VerbThrottle, VerbSignal, VerbCrashLoop, VerbRoll, VerbRecreate, VerbOOM:
 		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.do(ctx, op, a) })
 	case VerbDestroy:
 		return u.once.Do(ctx, op.ID, func() (drills.Effect, error) { return u.destroy(ctx, op) })

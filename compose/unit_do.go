@@ -23,6 +23,8 @@ type deed struct {
 	known func() drills.Interval
 	// check looks after the act whether the effect is there, and returns what it saw. Without an event it is the proof.
 	check func(context.Context) (any, bool)
+	// source is who did it, where the engine knows nothing of it; default: a helper in the host's PID namespace.
+	source string
 }
 
 // do performs a fault on a running container and proves it.

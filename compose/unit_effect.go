@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,7 +68,8 @@ func (u *units) prove(ctx context.Context, op drills.Op, d deed) (drills.Effect,
 
 // seen is the effect of a deed of which the engine knows nothing: what checks it proves it.
 func (u *units) seen(ctx context.Context, op drills.Op, d deed, ev unitEvidence) (drills.Effect, error) {
-	return finish(ctx, op, d, ev, drills.Effect{From: ev.Asked, To: ev.Answered, Source: "helper in the host's PID namespace", Proven: d.check != nil})
+	source := cmp.Or(d.source, "helper in the host's PID namespace")
+	return finish(ctx, op, d, ev, drills.Effect{From: ev.Asked, To: ev.Answered, Source: source, Proven: d.check != nil})
 }
 
 // finish narrows the effect to what the deed itself knows, has it checked, and adds the evidence.

@@ -17,6 +17,8 @@ const (
 	VerbUnlimit    = "unit.unlimit"
 	VerbNofile     = "unit.nofile"
 	VerbNofileBack = "unit.nofile-back"
+	VerbThrottle   = "unit.throttle"
+	VerbUnthrottle = "unit.unthrottle"
 	VerbSignal     = "unit.signal"
 	VerbCrashLoop  = "unit.crash-loop"
 	VerbCalm       = "unit.calm"
@@ -32,7 +34,7 @@ const helperLimit = 30 * time.Second
 // moreVerbs are those of this file.
 func moreVerbs() []string {
 	return []string{
-		VerbCalm, VerbCrashLoop, VerbLimit, VerbNofile, VerbNofileBack, VerbOOM, VerbRecreate, VerbReinstate, VerbRoll, VerbSignal, VerbUnlimit,
+		VerbCalm, VerbCrashLoop, VerbLimit, VerbNofile, VerbNofileBack, VerbOOM, VerbRecreate, VerbReinstate, VerbRoll, VerbSignal, VerbThrottle, VerbUnlimit, VerbUnthrottle,
 	}
 }
 
@@ -42,6 +44,7 @@ type more struct {
 	run   RunLabels
 	onEnd func(opID, why string)
 	loops loops
+	block throttles
 }
 
 // WatchedUnits is the actuator of the unit.* verbs on behalf of a run. onEnd is told when a fault that is held in force ended
@@ -66,6 +69,8 @@ func (u *units) moreDeed(op drills.Op, a UnitArgs, s unitState) (deed, error) {
 		return u.more.limitDeed(op, a.Limit, a.Was)
 	case VerbNofile:
 		return u.more.nofileDeed(op, a)
+	case VerbThrottle:
+		return u.more.throttleDeed(op, a)
 	case VerbSignal:
 		return u.more.signalDeed(op, a)
 	case VerbCrashLoop:
@@ -90,6 +95,8 @@ func (u *units) moreUndo(ctx context.Context, op drills.Op, a UnitArgs) (drills.
 		return u.unlimit(ctx, op, a)
 	case VerbNofileBack:
 		return u.nofileBack(ctx, op, a)
+	case VerbUnthrottle:
+		return u.unthrottle(ctx, op, a)
 	case VerbCalm:
 		return u.calm(ctx, op, a)
 	}
@@ -107,6 +114,8 @@ func (u *units) morePresent(ctx context.Context, op drills.Op, a UnitArgs, s uni
 	case VerbNofile:
 		there, err := u.more.lookNofile(ctx, op.Target, a.Nofile)
 		return len(there) > 0, err
+	case VerbThrottle:
+		return u.more.throttled(ctx, op, a, s)
 	case VerbSignal, VerbRoll, VerbOOM:
 		return !s.up(), nil
 	case VerbCrashLoop:

@@ -80,7 +80,8 @@ type PlaceKind string
 // own in a system network (a vantage). Target: in a member's network namespace with NET_ADMIN (a helper).
 // HostPID: in the host's PID namespace with KILL, for a crash. Cgroup: in a member's control group and in sight of its file
 // system, for pressure on its resources. Limits: in the host's PID namespace as the owner of the processes whose
-// limits it moves, without any capability. Guard: with the engine's socket.
+// limits it moves, without any capability. BlockIO: with a member's block I/O control group and one of its volumes mounted,
+// and nothing else. Guard: with the engine's socket.
 // Sandbox: an empty container made from a member's image, in no network, with volumes of the system to read.
 const (
 	PlaceHost    PlaceKind = "host"
@@ -89,6 +90,7 @@ const (
 	PlaceHostPID PlaceKind = "host-pid"
 	PlaceCgroup  PlaceKind = "cgroup"
 	PlaceLimits  PlaceKind = "limits"
+	PlaceBlockIO PlaceKind = "block-io"
 	PlaceGuard   PlaceKind = "guard"
 	PlaceSandbox PlaceKind = "sandbox"
 )
@@ -102,6 +104,7 @@ type Place struct {
 	Realtime bool      `json:"realtime,omitempty"`
 	Deaf     bool      `json:"deaf,omitempty"` // network: may make its own sockets deaf, which kernels ask NET_ADMIN for, in its own network namespace
 	User     string    `json:"user,omitempty"` // Limits: uid:gid
+	Path     string    `json:"path,omitempty"` // BlockIO: a directory of a volume, as the member names it
 	// Grace is how long the process may take to undo itself when it is told to end by others than its stream; zero: two seconds.
 	Grace Duration `json:"grace,omitempty"`
 

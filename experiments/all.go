@@ -14,6 +14,7 @@ func All() drills.Kinds {
 		"dependency-outage":         dependencyOutageKind(),
 		"destroy":                   destroyKind(),
 		"disk-fill":                 diskFillKind(),
+		"disk-latency":              diskLatencyKind(),
 		"dns":                       dnsKind(),
 		"exchange-fault":            exchangeFaultKind(),
 		"expired-tokens":            expiredTokensKind(),

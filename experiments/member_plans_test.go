@@ -49,6 +49,9 @@ func TestPlansOfMembersAndResources(t *testing.T) {
 		{name: "disk", kind: "disk-fill", with: `{"path":"/data","share":"95%","up-to":"1GiB"}`, target: "api-1", want: []string{
 			`undo api-1 resource.disk {` + mark + `,"disk":{"path":"/data","share":0.95,"most":1073741824},"prove":"30s"} resource.release ` + release,
 		}},
+		{name: "slow disk", kind: "disk-latency", with: `{"path":"/data","ops":20,"rate":"1MiB"}`, target: "api-1", want: []string{
+			`undo api-1 unit.throttle {"throttle":{"ops":20,"rate":1048576},"path":"/data"} unit.unthrottle {"throttle":{"ops":20,"rate":1048576},"path":"/data"}`,
+		}},
 		{name: "memory limit", kind: "memory-limit", with: `{"share":"50%"}`, target: "api-1", want: []string{
 			`undo api-1 unit.limit {"limit":{"memory":67108864,"memory-swap":134217728},"was":{"memory":134217728,"memory-swap":201326592}} ` +
 				`unit.unlimit {"limit":{"memory":67108864,"memory-swap":134217728},"was":{"memory":134217728,"memory-swap":201326592}}`,
@@ -132,6 +135,7 @@ func TestPlansOfMembersAndResourcesThatAreRefused(t *testing.T) {
 		want       string
 	}{
 		{"cpu-stress", "", once, "needs a duration"},
+		{"disk-latency", `{"path":"/data","ops":20}`, once, "needs a duration"},
 		{"memory-stress", `{"share":"80%"}`, bare, "no memory limit"},
 		{"memory-limit", `{"share":"50%"}`, bare, "cannot take one away"},
 		{"memory-limit", `{"to":"256MiB"}`, nil, "is not lower"},
@@ -183,6 +187,10 @@ func TestBadParametersOfMembersAndResources(t *testing.T) {
 		{"memory-stress", `{"share":"99%"}`, "end processes"},
 		{"memory-stress", `{"size":"12"}`, "not a size"},
 		{"disk-fill", `{"path":"data"}`, "absolute"},
+		{"disk-latency", `{"path":"data","ops":20}`, "absolute"},
+		{"disk-latency", `{"path":"/data"}`, "ops or rate is needed"},
+		{"disk-latency", `{"path":"/data","ops":1}`, "between 2 and"},
+		{"disk-latency", `{"path":"/data","rate":"1KiB"}`, "at least 16 KiB"},
 		{"disk-fill", `{"path":"/a/../b"}`, "clean"},
 		{"disk-fill", `{"path":"/a","share":"0%"}`, "above 0%"},
 		{"memory-limit", `{}`, "exactly one"},

@@ -31,7 +31,7 @@ func (a *app) systemDiagnoses(ctx context.Context, sys *drills.System, active bo
 	out = append(out, s.patroniDiagnoses(ctx, t)...)
 	out = append(out, s.backupDiagnoses(ctx, t)...)
 	out = append(out, s.certificateDiagnoses(ctx, t)...)
-	out = append(out, faultDiagnosis(t))
+	out = append(out, faultDiagnosis(t, s.impossible()))
 	for _, p := range s.preflights() {
 		out = append(out, fromChecks("system", p.Check(ctx, &drills.Drill{Environments: []string{sys.Environment}}))...)
 	}
@@ -110,11 +110,20 @@ func redundancyDiagnoses(sys *drills.System, t drills.Topology) []drills.Diagnos
 	return out
 }
 
+// impossible says which faults the engine's host cannot do, and why.
+func (s *session) impossible() map[string]string {
+	out := map[string]string{}
+	if why := s.engine.CanThrottle(); why != "" {
+		out["disk-latency"] = why
+	}
+	return out
+}
+
 // failoverLag is how far behind the slowest replica may be before the doctor speaks of it.
 const failoverLag = 10 * time.Second
 
-// faultDiagnosis says which faults this runtime can do, by their verbs.
-func faultDiagnosis(t drills.Topology) drills.Diagnosis {
+// faultDiagnosis says which faults this runtime can do, by their verbs and by what its host can.
+func faultDiagnosis(t drills.Topology, impossible map[string]string) drills.Diagnosis {
 	var can, cannot []string
 	kinds := experiments.All()
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
@@ -122,9 +131,12 @@ func faultDiagnosis(t drills.Topology) drills.Diagnosis {
 		for _, verb := range kinds[name].Info.Verbs {
 			ok = ok && slices.Contains(t.Verbs, drills.Op{Verb: verb}.Prefix())
 		}
-		if ok {
+		switch why := impossible[name]; {
+		case ok && why == "":
 			can = append(can, name)
-		} else {
+		case ok:
+			cannot = append(cannot, name+" (not possible here because "+why+")")
+		default:
 			cannot = append(cannot, name)
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	KindCrashLoop = "crash-loop"
 	KindNofile    = "nofile"
 	KindSandbox   = "sandbox"
+	KindThrottle  = "throttle"
 )
 
 // Failure is the data of an "error" frame.
@@ -74,6 +75,8 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s SignalSpec) error { return signal(p, s) })
 	case KindCrashLoop:
 		return decoded(raw, func(s CrashLoopSpec) error { return crashLoop(ctx, p, s) })
+	case KindThrottle:
+		return decoded(raw, func(s ThrottleSpec) error { return throttle(p, s) })
 	case KindNofile:
 		return decoded(raw, func(s NofileSpec) error { return nofile(p, s) })
 	}
