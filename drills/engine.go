@@ -59,12 +59,13 @@ type run struct {
 	begin   time.Time // first injection
 	settled Interval
 	plan    Plan
+	retries map[string]*retry // by change, of those that ended with a restart of their target
 }
 
 // Run executes one drill and always restores before it returns. The record is valid even when an error is returned: the
 // error is our own failure (exit 10), never the drill's outcome.
 func (e *Engine) Run(ctx context.Context, o Opened) (Record, error) {
-	r := &run{Engine: e, opened: o, drill: o.Drill, system: o.System, phase: Planned}
+	r := &run{Engine: e, opened: o, drill: o.Drill, system: o.System, phase: Planned, retries: map[string]*retry{}}
 	r.Limits = e.Limits.withDefaults()
 	r.emit(Event{Kind: EvOpened, Opened: &o})
 	r.emit(Event{Kind: EvPhase, Phase: Planned})

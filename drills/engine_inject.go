@@ -42,6 +42,7 @@ func (r *run) inject(ctx context.Context) {
 		if r.done(ctx) {
 			return
 		}
+		r.rejoin(ctx)
 		r.sleepUntil(ctx, todo)
 	}
 }

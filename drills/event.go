@@ -17,6 +17,7 @@ const (
 	EvIntended EventKind = "intended" // Change
 	EvApplied  EventKind = "applied"  // Change, Effect
 	EvFailed   EventKind = "failed"   // Change, Text: the do returned an error; it may have happened all the same
+	EvGap      EventKind = "gap"      // Gap: a fault ended without us
 	EvLift     EventKind = "lift"     // Change: its duration is over, its undo begins
 	EvUndone   EventKind = "undone"   // Change, Effect (Skipped when not ours to undo any more), Text: reason
 	EvResidue  EventKind = "residue"  // Change, Text: what is still there
@@ -49,6 +50,7 @@ type Event struct {
 	Baseline *Baseline         `json:"baseline,omitempty"`
 	Change   *Change           `json:"change,omitempty"`
 	Effect   *Effect           `json:"effect,omitempty"`
+	Gap      *Gap              `json:"gap,omitempty"`
 	Edge     *Edge             `json:"edge,omitempty"`
 	Alert    *AlertEvent       `json:"alert,omitempty"`
 	Role     *RoleView         `json:"role,omitempty"`

@@ -63,6 +63,8 @@ func (f *folder) add(e Event) {
 		r.Baselines = append(r.Baselines, *e.Baseline)
 	case EvIntended, EvApplied, EvFailed, EvLift, EvUndone, EvResidue:
 		f.change(e)
+	case EvGap:
+		f.gap(e)
 	case EvEdge:
 		f.edges = append(f.edges, *e.Edge)
 	case EvAlert:
@@ -148,7 +150,7 @@ func (f *folder) change(e Event) {
 	fr := &(*faults)[i]
 	switch e.Kind {
 	case EvApplied:
-		fr.Effect = e.Effect
+		fr.took(e.Effect)
 	case EvFailed:
 		fr.Error = e.Text
 	case EvLift:
@@ -179,7 +181,7 @@ func Outstanding(events []Event) []Change {
 	for _, e := range events {
 		switch e.Kind {
 		case EvIntended:
-			if e.whole() {
+			if e.whole() && !slices.ContainsFunc(out, func(c Change) bool { return c.ID == e.Change.ID }) {
 				out = append(out, *e.Change)
 			}
 		case EvUndone:
@@ -224,6 +226,8 @@ func (e Event) whole() bool {
 		return e.Change != nil
 	case EvApplied:
 		return e.Change != nil && e.Effect != nil
+	case EvGap:
+		return e.Gap != nil
 	case EvEdge:
 		return e.Edge != nil
 	case EvAlert:

@@ -181,6 +181,7 @@ func (f *folder) judgeWho(now time.Time) []Judged {
 		j.Verdict, j.Actual, j.Why = Unclear, "after the run was stopped", "the run was stopped before the system had recovered"
 	case f.helped(t6):
 		j.Verdict, j.Actual, j.Why = Unclear, "after a person acted", "a person acted before the service was back, and the drill does not declare it: set recovery.while: any where that is part of the recovery"
+	case f.judgeGap(&j, t6):
 	case undo.IsZero() || t6.To.Before(undo):
 		j.Verdict, j.Actual = Met, "by itself"
 	case t6.From.Before(undo):
@@ -192,6 +193,21 @@ func (f *folder) judgeWho(now time.Time) []Judged {
 	return []Judged{j}
 }
 
+// judgeGap decides a recovery that came while a fault was interrupted; false when it did not.
+func (f *folder) judgeGap(j *Judged, t6 *Stamp) bool {
+	g, wholly := f.inGap(t6.Interval)
+	switch {
+	case g == nil || t6.Source == noOutage:
+		return false
+	case wholly:
+		j.Verdict, j.Actual = NotMet, "while the fault was interrupted"
+		j.Why = "The service came back while the fault was not in force: " + g.Why
+	default:
+		j.Verdict, j.Actual, j.Why = Unclear, "about when the fault was interrupted", "recovery and the interruption of the fault cannot be told apart: "+g.Why
+	}
+	return true
+}
+
 // helped tells whether a runbook acted before the end of an outage.
 func (f *folder) helped(t6 *Stamp) bool {
 	act := f.firstAct()
@@ -200,7 +216,7 @@ func (f *folder) helped(t6 *Stamp) bool {
 
 // firstUndo is when the first undo of ours that really did something began, or a fault ended without us.
 func (f *folder) firstUndo() time.Time {
-	first := f.ended
+	first := f.gone()
 	for _, x := range f.rec.Faults {
 		if x.Undone == nil || x.Undone.Skipped != "" || x.Change.Undo.Verb == "" || x.Change.background() {
 			continue
@@ -229,8 +245,13 @@ func (f *folder) judgeRoleMoved(now time.Time) []Judged {
 		}
 	}
 	j = f.within(j, f.t0At(), seen, x.Within, now, fmt.Sprintf("No other member of %s became %s within %s", x.Component, x.Role, x.Within))
-	if undo := f.firstUndo(); j.Verdict == Met && x.While == FaultActive && !undo.IsZero() && seen.From.After(undo) {
+	if j.Verdict != Met || x.While != FaultActive {
+		return []Judged{j}
+	}
+	if undo := f.firstUndo(); !undo.IsZero() && seen.From.After(undo) {
 		j.Verdict, j.Cause, j.Why = NotMet, "recovered-by-undo", "The role moved only after our own undo"
+	} else if g, _ := f.inGap(*seen); g != nil {
+		j.Verdict, j.Why = Unclear, "the role moved about when the fault was not in force: "+g.Why
 	}
 	return []Judged{j}
 }

@@ -67,6 +67,7 @@ type FaultRecord struct {
 	Undone   *Effect   `json:"undone,omitempty"`
 	UndoneAt time.Time `json:"undone_at,omitzero"`
 	Reason   string    `json:"reason,omitempty"`
+	Gaps     []Gap     `json:"gaps,omitempty"` // when it was not in force although nobody had undone it
 }
 
 // Stamp is one of T0–T8: an interval and who said so. Nil when not reached or not measured.

@@ -165,6 +165,7 @@ func (f *folder) findings() {
 			f.rec.Findings = append(f.rec.Findings, Finding{ID: "canary-not-purged:" + c.Name, Severity: SeverityWarning, Title: "The canary data of " + c.Name + " could not be shown to be purged", Detail: c.PurgeProof})
 		}
 	}
+	f.gapFindings()
 	f.splitBrain()
 	f.viewFindings()
 	f.sloFindings()

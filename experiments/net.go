@@ -43,6 +43,10 @@ const (
 	helperAnswer = 15 * time.Second
 )
 
+// TargetRestarted is why a fault in a target's network namespace ended when the target did: a new namespace begins without it,
+// and the same change can be made again there.
+const TargetRestarted = "its target was stopped or restarted, so the fault no longer applied"
+
 // peerAddress is one address that the target is cut off from.
 type peerAddress struct {
 	Member string `json:"member"`

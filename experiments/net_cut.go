@@ -68,6 +68,9 @@ func (n *Net) inject(ctx context.Context, op drills.Op, in injection) (drills.Ef
 
 // begin keeps the cut whatever happens once the fault may be in force, so that its undo finds it.
 func (n *Net) begin(ctx context.Context, op drills.Op, in injection) (drills.Effect, error) {
+	if err := n.clear(ctx, op.Target+" "+in.mark); err != nil {
+		return drills.Effect{}, fmt.Errorf("%s: %w", op.Verb, err)
+	}
 	clock, began := drills.NewClock(), drills.Monotonic()
 	s, err := n.launcher.Start(ctx, drills.Place{Kind: drills.PlaceTarget, Target: op.Target, Name: in.name}, []string{"_agent", "helper"})
 	if err != nil {
@@ -173,7 +176,7 @@ func (c *cut) evidence(b helper.Beat) json.RawMessage {
 func (c *cut) reason() string {
 	switch {
 	case c.done != nil && c.done.Why == "detached":
-		return "its target was stopped or restarted, so the fault no longer applied"
+		return TargetRestarted
 	case c.done != nil && c.done.Why == "overload":
 		return "more traffic came than the packet queue can carry: it no longer did what was asked"
 	case c.done != nil:

@@ -164,6 +164,53 @@ func TestAPartitionThatEndsByItselfIsNoticed(t *testing.T) {
 	}
 }
 
+// TestAFaultIsMadeAgainAfterARestart: by another op with the same mark, and what is undone is the second one.
+func TestAFaultIsMadeAgainAfterARestart(t *testing.T) {
+	ended := make(chan string, 1)
+	n, h := newFakeNet(t, func(_, why string) { ended <- why })
+	restart := make(chan struct{})
+	h.run = func(p *fakeProcess) {
+		p.say("beat", helper.Beat{Dropped: 1})
+		<-restart
+		p.say("done", helper.Done{Why: "detached", UndoneMono: 1})
+	}
+	do, undo := cutOps(t)
+	if _, err := n.Apply(t.Context(), do); err != nil {
+		t.Fatal(err)
+	}
+	second := do
+	second.ID += "+1"
+	if _, err := n.Apply(t.Context(), second); err == nil || !strings.Contains(err.Error(), "holds it already") {
+		t.Errorf("a second one beside the first: %v", err)
+	}
+	close(restart)
+	if why := <-ended; why != TargetRestarted {
+		t.Errorf("told %q", why)
+	}
+	h.run = dropping
+	h.refuse = drills.Wrap(drills.Blocked, errors.New("cannot join network of a non running container: abc"), "cannot start", "")
+	second.ID = do.ID + "+2"
+	if _, err := n.Apply(t.Context(), second); drills.CodeOf(err) != drills.Blocked {
+		t.Errorf("while the target is down: %v", err)
+	}
+	h.refuse = nil
+	second.ID = do.ID + "+3"
+	e, err := n.Apply(t.Context(), second)
+	if err != nil || !e.Proven || evidenceOf(t, e).Dropped != 2 {
+		t.Fatalf("again: %+v, %v", e, err)
+	}
+	if there, err := n.Present(t.Context(), do); err != nil || !there {
+		t.Errorf("present %v, %v", there, err)
+	}
+	u, err := n.Apply(t.Context(), undo)
+	if err != nil || u.Skipped != "" || evidenceOf(t, u).Dropped != 7 {
+		t.Errorf("undo %+v, %v", u, err)
+	}
+	if there, err := n.Present(t.Context(), do); err != nil || there || len(h.tables) != 0 {
+		t.Errorf("after the undo: present %v, %v", there, err)
+	}
+}
+
 func TestHealByAnotherProcess(t *testing.T) {
 	const table = "simulacro_run_cut_redis_1"
 	cases := []struct {

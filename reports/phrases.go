@@ -21,7 +21,20 @@ func effectText(f drills.FaultRecord) string {
 	case !f.Effect.Proven:
 		return "effect not proven (" + f.Effect.Source + ")"
 	}
-	return "effective " + between(f.Effect.Interval()) + ", proven by " + f.Effect.Source
+	return "effective " + between(f.Effect.Interval()) + ", proven by " + f.Effect.Source + gapsText(f.Gaps)
+}
+
+// gapsText says when a fault was not in force although nobody had undone it.
+func gapsText(gaps []drills.Gap) string {
+	out := ""
+	for _, g := range gaps {
+		if g.To.IsZero() {
+			out += "; ended at " + clock(g.From) + " (" + g.Why + ")"
+			continue
+		}
+		out += "; not in force " + between(drills.Interval{From: g.From, To: g.To}) + " (" + g.Why + "), then made again"
+	}
+	return out
 }
 
 // undoText says how a fault ended.

@@ -8,12 +8,12 @@ import (
 
 // endWatch is the Observer that puts faults which ended without us into the record.
 type endWatch struct {
-	ends <-chan string
+	ends <-chan drills.Gap
 	quit chan struct{}
 	done chan struct{}
 }
 
-func newEndWatch(ends <-chan string) *endWatch {
+func newEndWatch(ends <-chan drills.Gap) *endWatch {
 	return &endWatch{ends: ends, quit: make(chan struct{}), done: make(chan struct{})}
 }
 
@@ -24,11 +24,8 @@ func (w *endWatch) Start(_ context.Context, emit func(drills.Event)) error {
 			select {
 			case <-w.quit:
 				return
-			case why := <-w.ends:
-				emit(drills.Event{Kind: drills.EvFinding, Finding: &drills.Finding{
-					ID: drills.FaultEnded + why, Severity: drills.SeveritySerious,
-					Title: "A fault ended before we undid it: " + why,
-				}})
+			case g := <-w.ends:
+				emit(drills.Event{Kind: drills.EvGap, Gap: &g})
 			}
 		}
 	}()

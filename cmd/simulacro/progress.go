@@ -125,6 +125,8 @@ func describe(e drills.Event) (mark, text string) {
 		}
 	case drills.EvApplied:
 		return "->", fmt.Sprintf("%s on %s took effect (%s)", e.Change.Fault, e.Change.Member, e.Effect.Source)
+	case drills.EvGap:
+		return "!!", "a fault ended before we undid it: " + e.Gap.Why
 	case drills.EvFailed:
 		return "!!", fmt.Sprintf("%s on %s failed: %s", e.Change.Fault, e.Change.Member, e.Text)
 	case drills.EvUndone:

@@ -38,7 +38,7 @@ type session struct {
 	launch    drills.Launcher
 	expand    func(string) (string, error)
 	mux       *drills.Mux
-	faultEnds chan string // faults that ended without us
+	faultEnds chan drills.Gap // faults that ended without us
 	patroni   *experiments.Patroni
 	restores  *experiments.Restores
 	runbooks  *experiments.Runbooks
@@ -52,7 +52,7 @@ func (a *app) openSession(ctx context.Context, sys *drills.System, run string) (
 	if err != nil {
 		return nil, err
 	}
-	s := &session{app: a, log: log, system: sys, engine: engine, labels: compose.RunLabels{Run: run}, expand: a.expander(sys), faultEnds: make(chan string, 16)}
+	s := &session{app: a, log: log, system: sys, engine: engine, labels: compose.RunLabels{Run: run}, expand: a.expander(sys), faultEnds: make(chan drills.Gap, 16)}
 	s.launch = engine.Launcher(s.labels)
 	s.mux = s.wire(ctx)
 	return s, nil
@@ -73,7 +73,7 @@ func (s *session) wire(ctx context.Context) *drills.Mux {
 	s.patroni = experiments.NewPatroni(s.engine.DialContext, s.log)
 	ended := func(op, why string) {
 		select {
-		case s.faultEnds <- op + ": " + why:
+		case s.faultEnds <- drills.Gap{Op: op, Why: why, Again: why == experiments.TargetRestarted}:
 		default: // a reader that is that far behind has enough to tell
 		}
 	}
