@@ -6,7 +6,7 @@ import (
 )
 
 // clear ends what is left of an earlier helper, before the same fault is made again: after a restart of its target, whose new
-// namespace knows nothing of it. A fault that is in force is not made twice.
+// namespace knows nothing of it, or when nothing has met it since. A fault that is proven to be in force is not made twice.
 func (n *Net) clear(ctx context.Context, key string) error {
 	n.mu.Lock()
 	c := n.cuts[key]
@@ -15,9 +15,9 @@ func (n *Net) clear(ctx context.Context, key string) error {
 		return nil
 	}
 	c.mu.Lock()
-	over := c.failed != nil || c.done != nil || c.undone != nil
+	holds := c.failed == nil && c.done == nil && c.undone == nil && c.last.Affected() > 0
 	c.mu.Unlock()
-	if !over {
+	if holds {
 		return errors.New("its helper holds it already")
 	}
 	c.healing.Lock()

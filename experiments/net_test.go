@@ -211,6 +211,31 @@ func TestAFaultIsMadeAgainAfterARestart(t *testing.T) {
 	}
 }
 
+// TestAFaultThatNothingMetIsMadeAgain: a target that has just come back may have nothing to say yet.
+func TestAFaultThatNothingMetIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, h := newFakeNet(t, nil)
+		h.run = func(p *fakeProcess) {
+			p.say("beat", helper.Beat{})
+			<-p.in
+			p.say("done", helper.Done{Why: "stop"})
+		}
+		do, undo := cutOps(t)
+		do.Args = json.RawMessage(strings.Replace(string(do.Args), `"prove":"5s"`, `"prove":"1s"`, 1)) // a frozen helper is removed after 3 s
+		if e, err := n.Apply(t.Context(), do); err != nil || e.Proven {
+			t.Fatalf("%+v %v", e, err)
+		}
+		h.run = dropping
+		do.ID += "+1"
+		if e, err := n.Apply(t.Context(), do); err != nil || !e.Proven {
+			t.Errorf("again: %+v %v", e, err)
+		}
+		if u, err := n.Apply(t.Context(), undo); err != nil || u.Skipped != "" || len(h.tables) != 0 {
+			t.Errorf("undo %+v %v, left %v", u, err, h.tables)
+		}
+	})
+}
+
 func TestHealByAnotherProcess(t *testing.T) {
 	const table = "simulacro_run_cut_redis_1"
 	cases := []struct {

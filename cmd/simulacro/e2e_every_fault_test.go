@@ -37,6 +37,7 @@ func inForceCases() []inForce {
 		{"cpu-limit", "api", one, "{to: '0.5'}", long, ""},
 		{"cpu-stress", "api", one, "{load: 50%}", long, ""},
 		{"dependency-outage", "bot", "", "{on: telegram, as: refused}", long, ""},
+		{"disk-latency", "redis", replica, "{path: /data, ops: 100}", long, ""},
 		{"dns", "bot", "", "{mode: servfail, names: [nobody.example.org]}", long, ""},
 		{"exchange-fault", "haproxy", "", "{side: in, on: api, ports: [5000], share: 10%, delay: 1s}", long, ""},
 		{"failover", "postgis", primary, "", "", ""},
@@ -87,9 +88,10 @@ func inForceCases() []inForce {
 // notInForce are the faults that are not killed here, each with the reason.
 func notInForce() map[string]string {
 	return map[string]string{
-		"disk-fill": "no member of the reference system has a volume with a size of its own; TestDiskFill fills one and kills the tool",
-		"destroy":   "irreversible: TestBackupDrills loses every member of PostGIS, makes the system anew and checks it",
-		"http":      "its author declares that nobody undoes it while the tool is dead (unguarded); TestHTTPActsConform does and undoes one",
+		"disk-fill":         "no member of the reference system has a volume with a size of its own; TestDiskFill fills one and kills the tool",
+		"destroy":           "irreversible: TestBackupDrills loses every member of PostGIS, makes the system anew and checks it",
+		"postgres-wal-full": "as disk-fill; TestPostgresWALFull fills the volume of a WAL and kills the tool",
+		"http":              "its author declares that nobody undoes it while the tool is dead (unguarded); TestHTTPActsConform does and undoes one",
 	}
 }
 

@@ -101,7 +101,8 @@ func TestDiskLatency(t *testing.T) {
 func TestDiskLatencyEndsWithItsTarget(t *testing.T) {
 	l := newLab(t, false)
 	m := l.disk()
-	c := l.plan("disk-latency", with{"path": "/data", "ops": 20}, m)
+	l.docker("exec", m.ID, "sh", "-c", "mkdir /data/own; chown 1234:1234 /data /data/own; chmod 700 /data /data/own")
+	c := l.plan("disk-latency", with{"path": "/data/own", "ops": 20}, m)
 	l.do(c)
 	l.docker("restart", "-t", "0", m.ID)
 	select {
