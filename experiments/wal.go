@@ -173,23 +173,14 @@ func (w *WAL) free(ctx context.Context, op drills.Op, a walArgs, s *store.WALWri
 	if err != nil {
 		return drills.Effect{}, err
 	}
-	start, err := drills.NewOp("unit.start", op.Target, sinceStart{a.StartedAt})
-	if err != nil {
-		return drills.Effect{}, err
-	}
-	start.ID = op.ID
-	up, err := w.units.Apply(ctx, start)
-	if err != nil {
-		return drills.Effect{}, err
-	}
-	got := walEvidence{Space: e.Evidence, Started: up.Skipped == ""}
+	got := walEvidence{Space: e.Evidence}
 	began := time.Now()
-	first, err := w.back(ctx, s, up.Skipped)
+	first, err := w.back(ctx, op, a, s, &got.Started)
 	if err != nil {
 		return drills.Effect{}, err
 	}
 	got.Waited = drills.Duration(time.Since(began))
-	if !first || got.Started {
+	if !first {
 		e.Skipped = "" // the space was back before, and yet there was something to do
 	}
 	if e.From.Before(asked) { // of an earlier release
@@ -201,24 +192,36 @@ func (w *WAL) free(ctx context.Context, op drills.Op, a walArgs, s *store.WALWri
 	return e, err
 }
 
-// back waits until the server takes a write; first tells that it did so when it was first asked. A server whose member is
-// down for a reason that is not ours never does, and skipped says why it was not started.
-func (w *WAL) back(ctx context.Context, s *store.WALWriter, skipped string) (first bool, err error) {
+// back waits until the server takes a write; first tells that it did so when it was first asked. A member that has ended is
+// started, also one that ends only now. One that is down for a reason that is not ours never takes a write.
+func (w *WAL) back(ctx context.Context, op drills.Op, a walArgs, s *store.WALWriter, started *bool) (first bool, err error) {
+	start, err := drills.NewOp("unit.start", op.Target, sinceStart{a.StartedAt})
+	if err != nil {
+		return false, err
+	}
+	start.ID = op.ID
 	ctx, cancel := context.WithTimeout(ctx, walBack)
 	defer cancel()
+	var last string
 	for first = true; ; first = false {
+		up, err := w.units.Apply(ctx, start)
+		if err != nil {
+			return false, err
+		}
+		*started = *started || up.Skipped == ""
 		ok, why, err := s.Accepts(ctx)
 		switch {
 		case ok:
-			return first, nil
+			return first && !*started, nil
 		case err != nil && ctx.Err() == nil:
 			return false, err
 		}
+		if why != "" {
+			last = why
+		}
 		if !drills.Wait(ctx, walPoll) {
-			if skipped != "" {
-				why += " (the member was not started by us: " + skipped + ")"
-			}
-			return false, drills.Errorf(drills.Residual, "look at the server's log, and start it", "the space is back, and the server took no write within %s: %s", walBack, why)
+			return false, drills.Errorf(drills.Residual, "look at the server's log, and start it",
+				"the space is back, and the server took no write within %s: %s (%s)", walBack, last, up.Skipped)
 		}
 	}
 }

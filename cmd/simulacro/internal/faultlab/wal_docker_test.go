@@ -138,9 +138,8 @@ func TestPostgresWALFullEndsTheMember(t *testing.T) {
 	m := l.postgres(false, "-v", l.project+":/wal", "-v", l.project+"-data:/data")
 	c := l.plan("postgres-wal-full", with{"path": "/wal/pg"}, l.now(m.ID))
 	l.do(c)
-	if l.running(m.ID) { // it may recover without space, too
-		l.docker("kill", m.ID)
-	}
+	l.try("kill", m.ID) // it may recover without space, too
+	l.eventually("the member is down", 10*time.Second, func() bool { return !l.running(m.ID) })
 	e := l.apply(c, c.Undo)
 	if !strings.Contains(string(e.Evidence), `"started":true`) {
 		t.Errorf("the undo did not start it: %s", e.Evidence)
