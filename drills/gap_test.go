@@ -158,7 +158,9 @@ func TestAChangeThatIsMeantAgainIsOutstandingOnce(t *testing.T) {
 	c := drills.Change{ID: "cut.1", Do: drills.Op{ID: "cut.1.do"}}
 	other := drills.Change{ID: "cut.2"}
 	events := []drills.Event{
-		{Kind: drills.EvIntended, Change: &c}, {Kind: drills.EvIntended, Change: &other}, {Kind: drills.EvGap, Gap: &drills.Gap{Op: "cut.1.do"}},
+		{Kind: drills.EvIntended, Change: &c},
+		{Kind: drills.EvIntended, Change: &other},
+		{Kind: drills.EvGap, Gap: &drills.Gap{Op: "cut.1.do"}},
 		{Kind: drills.EvIntended, Change: &c},
 	}
 	if got := drills.Outstanding(events); len(got) != 2 || got[0].ID != "cut.1" || got[1].ID != "cut.2" {

@@ -56,7 +56,15 @@ type walEvidence struct {
 	Waited  drills.Duration `json:"waited,omitempty"`  // from the space's return to a write that was taken
 }
 
-func (w *WAL) open(op drills.Op) (walArgs, *store.WALWriter, error) {
+// walServer is the server whose WAL it is.
+type walServer interface {
+	Check(ctx context.Context) error
+	Fill(ctx context.Context, most int64) (store.Refusal, error)
+	Accepts(ctx context.Context) (ok bool, why string, err error)
+	Close()
+}
+
+func (w *WAL) open(op drills.Op) (walArgs, walServer, error) {
 	var a walArgs
 	if err := op.Decode(&a); err != nil {
 		return a, nil, err
@@ -133,7 +141,7 @@ func (w *WAL) Present(ctx context.Context, op drills.Op) (bool, error) {
 }
 
 // fill takes the space first: then what the server still has of its own is soon used up.
-func (w *WAL) fill(ctx context.Context, op drills.Op, a walArgs, s *store.WALWriter) (drills.Effect, error) {
+func (w *WAL) fill(ctx context.Context, op drills.Op, a walArgs, s walServer) (drills.Effect, error) {
 	take, err := drills.NewOp(verbDisk, op.Target, strainArgs{Mark: a.Spec.Mark, Disk: &a.Disk, Prove: strainProve})
 	if err != nil {
 		return drills.Effect{}, err
@@ -163,7 +171,7 @@ func (a walArgs) release(op drills.Op) (drills.Op, error) {
 }
 
 // free gives the space back, starts a member that has ended, and waits until the server takes a write.
-func (w *WAL) free(ctx context.Context, op drills.Op, a walArgs, s *store.WALWriter) (drills.Effect, error) {
+func (w *WAL) free(ctx context.Context, op drills.Op, a walArgs, s walServer) (drills.Effect, error) {
 	release, err := a.release(op)
 	if err != nil {
 		return drills.Effect{}, err
@@ -194,7 +202,7 @@ func (w *WAL) free(ctx context.Context, op drills.Op, a walArgs, s *store.WALWri
 
 // back waits until the server takes a write; first tells that it did so when it was first asked. A member that has ended is
 // started, also one that ends only now. One that is down for a reason that is not ours never takes a write.
-func (w *WAL) back(ctx context.Context, op drills.Op, a walArgs, s *store.WALWriter, started *bool) (first bool, err error) {
+func (w *WAL) back(ctx context.Context, op drills.Op, a walArgs, s walServer, started *bool) (first bool, err error) {
 	start, err := drills.NewOp("unit.start", op.Target, sinceStart{a.StartedAt})
 	if err != nil {
 		return false, err

@@ -101,7 +101,7 @@ func deviceUnder(dir, devices string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("not possible here because the volume is not on a block device of this host (device %s): memory, a network and a layered file system have none to throttle", name)
 	}
-	if _, err := os.Stat(filepath.Join(entry, "partition")); err != nil {
+	if _, err := os.Stat(filepath.Join(entry, "partition")); errors.Is(err, os.ErrNotExist) {
 		return name, nil
 	}
 	disk, err := os.ReadFile(filepath.Join(filepath.Dir(entry), "dev"))
@@ -129,9 +129,9 @@ func (t *throttler) look() error {
 		if v != 0 {
 			want++
 		}
-		switch {
-		case have == 0:
-		case have == v:
+		switch have {
+		case 0:
+		case v:
 			ours++
 		default:
 			others++
