@@ -30,7 +30,7 @@ func inForceCases() []inForce {
 		long    = "40s"
 	)
 	return []inForce{
-		{"bandwidth", "bot", "", "{rate: 1Mbit}", long, ""},
+		{"bandwidth", "bot", "", "{rate: 64kbit}", long, ""},
 		{"command", "redis", replica, `{do: [bash, -c, "echo x > /tmp/simulacro-e2e"], undo: [rm, -f, /tmp/simulacro-e2e], query: [test, -e, /tmp/simulacro-e2e]}`, long, ""},
 		{"connection-exhaustion", "postgis", primary, "{at-most: 150}", long, ""},
 		{"connection-reset", "bot", "", "{share: 50%}", long, ""},
@@ -40,8 +40,10 @@ func inForceCases() []inForce {
 		{"disk-latency", "redis", replica, "{path: /data, ops: 100}", long, ""},
 		{"dns", "bot", "", "{mode: servfail, names: [nobody.example.org]}", long, ""},
 		{"exchange-fault", "haproxy", "", "{side: in, on: api, ports: [5000], share: 10%, delay: 1s}", long, ""},
+		{"expired-tokens", "", "", "", "", "ws-token-expiry"},
 		{"failover", "postgis", primary, "", "", ""},
 		{"file-descriptors", "api", one, "{use: 90%}", long, ""},
+		{"half-open-sockets", "", "", "", "", "ws-half-open"},
 		{"http-fault", "proxy", "", `{side: in, ports: [8080], on: bot, rules: [{match: {}, share: 50%, status: {code: 503}}]}`, long, ""},
 		{"kill", "redis", replica, "{as: stop}", long, ""},
 		{"latency", "bot", "", "{delay: 100ms}", long, ""},
@@ -79,6 +81,7 @@ func inForceCases() []inForce {
 		{"saturate-websocket", "", "", "", "", "ws-saturation-1k"},
 		{"scale", "api", "", "{to: 1}", long, ""},
 		{"sentinel-failover", "redis", primary, "", "", ""},
+		{"slow-consumers", "", "", "", "", "ws-slow-consumers"},
 		{"stop", "bot", "", "{grace: 5s}", long, ""},
 		{"switchover", "postgis", primary, "", "", ""},
 		{"user-mix", "", "", "", "", "user-mix-1000"},
