@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,7 +124,7 @@ func (n *Net) Apply(ctx context.Context, op drills.Op) (drills.Effect, error) {
 	return drills.Effect{}, fmt.Errorf("%q is not a verb of the network actuator", op.Verb)
 }
 
-// Present looks into the target's network namespace for the fault's table. A target that is not running has none.
+// Present looks into the target's network namespace for the fault's table and netem. A target that is not running has none.
 func (n *Net) Present(ctx context.Context, op drills.Op) (bool, error) {
 	if ctx.Err() != nil {
 		return false, fmt.Errorf("%s: %w", op.Verb, context.Cause(ctx))
@@ -136,22 +135,31 @@ func (n *Net) Present(ctx context.Context, op drills.Op) (bool, error) {
 	if err := json.Unmarshal(op.Args, &a); err != nil || a.Mark == "" {
 		return false, fmt.Errorf("%s: the op has no mark to look for", op.Verb)
 	}
-	there, _, err := n.inspect(ctx, op.Target, a.Mark)
-	return there, err
+	seen, err := n.look(ctx, op.Target, a.Mark, helper.InspectSpec{Kind: helper.KindInspect})
+	return seen.any(), err
 }
 
-// inspect also returns the interval in which the namespace was read.
-func (n *Net) inspect(ctx context.Context, target, mark string) (bool, drills.Interval, error) {
+// sighting is what of a fault is in a target's network namespace, and the interval in which that was read. Netem without
+// rules was left by a killed helper: nothing is led to it.
+type sighting struct {
+	rules, netem bool
+	read         drills.Interval
+}
+
+func (s sighting) any() bool { return s.rules || s.netem }
+
+// look has a helper inspect the target's network namespace, or sweep it first.
+func (n *Net) look(ctx context.Context, target, mark string, spec any) (sighting, error) {
 	ctx, cancel := context.WithTimeout(ctx, helperAnswer)
 	defer cancel()
-	read := drills.Interval{From: time.Now().UTC()}
+	seen := sighting{read: drills.Interval{From: time.Now().UTC()}}
 	s, err := n.launcher.Start(ctx, drills.Place{Kind: drills.PlaceTarget, Target: target, Name: "inspect"}, []string{"_agent", "helper"})
 	if notRunning(err) {
-		read.To = time.Now().UTC()
-		return false, read, nil
+		seen.read.To = time.Now().UTC()
+		return seen, nil
 	}
 	if err != nil {
-		return false, read, fmt.Errorf("inspect the target's network namespace: %w", err)
+		return seen, fmt.Errorf("inspect the target's network namespace: %w", err)
 	}
 	// Closing also ends a Recv that would wait for ever.
 	stop := context.AfterFunc(ctx, func() { _ = s.Close(context.WithoutCancel(ctx)) })
@@ -160,12 +168,13 @@ func (n *Net) inspect(ctx context.Context, target, mark string) (bool, drills.In
 			_ = s.Close(ctx)
 		}
 	}()
-	var seen helper.Inspected
-	if err := ask(s, helper.InspectSpec{Kind: helper.KindInspect}, &seen); err != nil {
-		return false, read, fmt.Errorf("inspect the target's network namespace: %w", err)
+	var found helper.Inspected
+	if err := ask(s, spec, &found); err != nil {
+		return seen, fmt.Errorf("inspect the target's network namespace: %w", err)
 	}
-	read.To = time.Now().UTC()
-	return slices.Contains(seen.Tables, helper.TablePrefix+mark), read, nil
+	seen.read.To = time.Now().UTC()
+	seen.rules, seen.netem = found.Holds(helper.TablePrefix + mark)
+	return seen, nil
 }
 
 // ask sends a spec and decodes the "ready" frame that answers it.

@@ -39,12 +39,16 @@ type cut struct {
 // dropEvidence is the evidence of both effects.
 type dropEvidence struct {
 	Dropped uint64            `json:"dropped"` // packets
-	Backend string            `json:"backend"` // which mechanism: rules of the kernel's, or the packet queue
+	Backend string            `json:"backend"` // which mechanism: rules of the kernel's, its netem, or the packet queue
 	Peers   []peerAddress     `json:"peers,omitempty"`
 	ByPeer  map[string]uint64 `json:"dropped_by_peer,omitempty"`
 	Table   string            `json:"table,omitempty"`
 	Why     string            `json:"ended_by,omitempty"`
 	Traffic *helper.Traffic   `json:"traffic,omitempty"`
+	// Netem is what the kernel's netem did, with the packets led to it by peer in dropped_by_peer's stead; NotNetem says why
+	// another way was taken where netem can do such things.
+	Netem    *helper.Netem `json:"netem,omitempty"`
+	NotNetem string        `json:"not_netem,omitempty"`
 	// Exchanges is what a proxy in the path did, connections led to it by peer in dropped_by_peer's stead.
 	Exchanges *helper.Exchanges `json:"exchanges,omitempty"`
 	LedByPeer map[string]uint64 `json:"led_by_peer,omitempty"`
@@ -157,7 +161,10 @@ func (c *cut) source() string {
 func (c *cut) evidence(b helper.Beat) json.RawMessage {
 	e := dropEvidence{
 		Dropped: b.Dropped, Backend: c.source(), Peers: c.peers, ByPeer: b.Peers, Table: c.applied.Table,
-		Traffic: b.Traffic, RTTBefore: c.applied.RTT, RTTDuring: b.RTT,
+		Traffic: b.Traffic, Netem: b.Netem, NotNetem: c.applied.NotNetem, RTTBefore: c.applied.RTT, RTTDuring: b.RTT,
+	}
+	if b.Netem != nil {
+		e.LedByPeer, e.ByPeer = b.Peers, nil
 	}
 	if b.Exchanges != nil {
 		e.Exchanges, e.LedByPeer, e.ByPeer = b.Exchanges, b.Peers, nil
@@ -178,7 +185,9 @@ func (c *cut) reason() string {
 	case c.done != nil && c.done.Why == "detached":
 		return TargetRestarted
 	case c.done != nil && c.done.Why == "overload":
-		return "more traffic came than the packet queue can carry: it no longer did what was asked"
+		return "more traffic came than can be held: the fault no longer did what was asked"
+	case c.done != nil && c.done.Why == "displaced":
+		return "somebody replaced the target's queueing discipline, and our netem with it"
 	case c.done != nil:
 		return c.done.Why
 	case c.failed != nil && !errors.Is(c.failed, io.EOF):

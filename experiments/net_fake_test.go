@@ -20,9 +20,12 @@ type fakeHelper struct {
 	places []drills.Place
 	spec   helper.PartitionSpec
 	tables map[string]bool
+	qdiscs map[string]bool // netem, by the tables that they belong to
+	swept  int
 	refuse error                // Start fails
 	run    func(p *fakeProcess) // what a partition helper does after its rules are in force
 	way    string               // what the helper says of its mechanism
+	not    string               // and of why it is not netem
 	fail   string               // the partition helper answers with an error instead
 }
 
@@ -91,14 +94,8 @@ func (p *fakeProcess) main() {
 	if err := json.Unmarshal(spec.Data, &kind); err != nil {
 		p.h.t.Error(err)
 	}
-	if kind.Kind == helper.KindInspect {
-		p.h.mu.Lock()
-		var names []string
-		for name := range p.h.tables {
-			names = append(names, name)
-		}
-		p.h.mu.Unlock()
-		p.say("ready", helper.Inspected{Tables: names})
+	if kind.Kind == helper.KindInspect || kind.Kind == helper.KindSweep {
+		p.say("ready", p.h.inspected(spec.Data, kind.Kind == helper.KindSweep))
 		return
 	}
 	p.h.mu.Lock()
@@ -113,8 +110,29 @@ func (p *fakeProcess) main() {
 	p.h.table(name, true)
 	defer p.h.table(name, false)
 	from := drills.Monotonic()
-	p.say("ready", helper.Applied{AppliedFrom: from, AppliedTo: drills.Monotonic(), Table: name, Way: p.h.way})
+	p.say("ready", helper.Applied{AppliedFrom: from, AppliedTo: drills.Monotonic(), Table: name, Way: p.h.way, NotNetem: p.h.not})
 	p.h.run(p)
+}
+
+// inspected is what is there, after a sweep as the helper does it where that was asked for.
+func (h *fakeHelper) inspected(spec json.RawMessage, sweep bool) (seen helper.Inspected) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var s helper.SweepSpec
+	_ = json.Unmarshal(spec, &s)
+	if table := helper.TablePrefix + s.Op; sweep && !h.tables[table] {
+		delete(h.qdiscs, table)
+	}
+	if sweep {
+		h.swept++
+	}
+	for name := range h.tables {
+		seen.Tables = append(seen.Tables, name)
+	}
+	for name := range h.qdiscs {
+		seen.Qdiscs = append(seen.Qdiscs, helper.QdiscTag(name))
+	}
+	return seen
 }
 
 func (h *fakeHelper) table(name string, there bool) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments/helper"
 )
 
 const (
@@ -26,24 +29,44 @@ func (n *Net) heal(ctx context.Context, target, mark string) (drills.Effect, err
 	if c == nil {
 		return n.orphan(ctx, target, mark)
 	}
+	return n.lift(ctx, target, mark, c)
+}
+
+// lift is heal of a fault that we hold.
+func (n *Net) lift(ctx context.Context, target, mark string, c *cut) (drills.Effect, error) {
 	c.healing.Lock()
 	defer c.healing.Unlock()
-	return c.heal(ctx)
+	e, err := c.heal(ctx)
+	if err == nil && c.mayLeaveNetem() {
+		err = n.sweep(ctx, target, mark)
+	}
+	return e, err
+}
+
+// mayLeaveNetem tells whether the helper ended without a word: it may have been killed, and then its netem is still there.
+func (c *cut) mayLeaveNetem() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done == nil && c.applied.Way == helper.WayNetem
+}
+
+// sweep removes the netem of a killed helper. Nothing is led to it any more, but it stands where others may want to build.
+func (n *Net) sweep(ctx context.Context, target, mark string) error {
+	if _, err := n.look(ctx, target, mark, helper.SweepSpec{Kind: helper.KindSweep, Op: mark}); err != nil {
+		return fmt.Errorf("%s: %w", verbHeal, err)
+	}
+	return nil // the inspection that follows every undo says whether it is gone
 }
 
 // Close lifts whatever is still in force and waits for every goroutine of ours.
 func (n *Net) Close(ctx context.Context) error {
 	n.mu.Lock()
-	var all []*cut
-	for _, c := range n.cuts {
-		all = append(all, c)
-	}
+	all := maps.Clone(n.cuts)
 	n.mu.Unlock()
 	var errs []error
-	for _, c := range all {
-		c.healing.Lock()
-		_, err := c.heal(ctx)
-		c.healing.Unlock()
+	for key, c := range all {
+		target, mark, _ := strings.Cut(key, " ")
+		_, err := n.lift(ctx, target, mark, c)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -102,22 +125,29 @@ func (c *cut) lifted(clock drills.Clock, began int64, gone bool) drills.Effect {
 }
 
 // orphan is an undo in a process that does not hold the fault, such as after a restart. Nobody but its helper can
-// remove the table, and the helper does so when its lease ends.
+// remove the table, and the helper does so when its lease ends. What a killed helper left is removed here.
 func (n *Net) orphan(ctx context.Context, target, mark string) (drills.Effect, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, orphanLimit, errLate)
 	defer cancel()
 	tick := time.NewTicker(orphanPoll)
 	defer tick.Stop()
+	var spec any = helper.InspectSpec{Kind: helper.KindInspect}
+	why := "there is no such fault, or its target is not running"
 	for first := true; ; first = false {
-		there, read, err := n.inspect(ctx, target, mark)
+		seen, err := n.look(ctx, target, mark, spec)
 		switch {
 		case err != nil && (first || ctx.Err() == nil):
 			return drills.Effect{}, fmt.Errorf("%s: %w", verbHeal, err)
 		case err != nil: // the time was over while it looked once more: what it saw before stands
-		case !there && first:
-			return absent(read, "there is no such fault, or its target is not running"), nil
-		case !there:
-			return absent(read, "the lease of its helper ended"), nil
+		case !seen.any():
+			return absent(seen.read, why), nil
+		case seen.rules:
+			why = "the lease of its helper ended"
+		default:
+			why = "its helper had been killed; the netem that it left, to which nothing was led, was removed"
+		}
+		if !seen.rules && err == nil {
+			spec = helper.SweepSpec{Kind: helper.KindSweep, Op: mark}
 		}
 		select {
 		case <-tick.C:

@@ -241,6 +241,7 @@ func TestHealByAnotherProcess(t *testing.T) {
 	cases := []struct {
 		name    string
 		there   bool
+		netem   bool // beside the table, or left by a killed helper
 		leaves  time.Duration
 		skipped string
 		code    drills.Code
@@ -248,6 +249,9 @@ func TestHealByAnotherProcess(t *testing.T) {
 		{name: "never there", skipped: "no such fault"},
 		{name: "its lease ends", there: true, leaves: 4 * time.Second, skipped: "lease of its helper ended"},
 		{name: "somebody keeps it", there: true, leaves: time.Hour, code: drills.Residual},
+		{name: "its helper was killed", netem: true, skipped: "helper had been killed"},
+		{name: "its helper is killed meanwhile", netem: true, there: true, leaves: 2 * time.Second, skipped: "helper had been killed"},
+		{name: "somebody keeps netem", netem: true, there: true, leaves: time.Hour, code: drills.Residual},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -256,12 +260,18 @@ func TestHealByAnotherProcess(t *testing.T) {
 				if c.there {
 					h.table(table, true)
 				}
+				if c.netem {
+					h.qdiscs = map[string]bool{table: true, "simulacro_another": true}
+				}
 				timer := time.AfterFunc(c.leaves, func() { h.table(table, false) })
 				defer timer.Stop()
 				_, undo := cutOps(t)
 				e, err := n.Apply(t.Context(), undo)
 				if code := drills.CodeOf(err); code != c.code || err == nil && (!e.Proven || !strings.Contains(e.Skipped, c.skipped)) {
 					t.Errorf("undo %+v, error %v", e, err)
+				}
+				if left := c.netem && c.code != ""; h.qdiscs[table] != left || c.netem && !h.qdiscs["simulacro_another"] {
+					t.Errorf("netem afterwards %v", h.qdiscs)
 				}
 			})
 		})

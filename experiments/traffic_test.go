@@ -142,18 +142,62 @@ func holding(p *fakeProcess) {
 
 func TestAFaultOnTrafficSaysHowItWasDoneAndProven(t *testing.T) {
 	n, h := newFakeNet(t, func(id, why string) { t.Errorf("ended: %s %s", id, why) })
-	h.run, h.way = holding, helper.WayQueue
+	h.run, h.way, h.not = holding, helper.WayQueue, "eth0 has one already"
 	do, undo := latencyOps(t)
 	e, err := n.Apply(t.Context(), do)
 	if err != nil || !e.Proven || e.Source != "nfqueue" {
 		t.Fatalf("effect %+v, %v", e, err)
 	}
-	if d := evidenceOf(t, e); d.Backend != "nfqueue" || d.Traffic == nil || d.Traffic.HoldP50 != 1_001_000 || d.RTTDuring != 1_002_000 {
+	if d := evidenceOf(t, e); d.Backend != "nfqueue" || d.NotNetem != "eth0 has one already" || d.Traffic == nil || d.Traffic.HoldP50 != 1_001_000 || d.RTTDuring != 1_002_000 {
 		t.Errorf("evidence %+v", d)
 	}
 	u, err := n.Apply(t.Context(), undo)
 	if err != nil || !u.Proven || evidenceOf(t, u).Traffic.Affected != 12 {
 		t.Errorf("undo %+v, %v", u, err)
+	}
+}
+
+// TestNetemOfAKilledHelperIsSweptByTheUndo: with a helper that ends with a word of its own nothing is swept.
+func TestNetemOfAKilledHelperIsSweptByTheUndo(t *testing.T) {
+	const table = "simulacro_run_cut_redis_1"
+	for name, killed := range map[string]bool{"killed": true, "told to stop": false} {
+		for _, undoer := range []string{"undo", "close"} {
+			t.Run(name+", "+undoer, func(t *testing.T) {
+				ended := make(chan string, 1)
+				n, h := newFakeNet(t, func(_, why string) { ended <- why })
+				h.way, h.qdiscs = helper.WayNetem, map[string]bool{table: true}
+				h.run = func(p *fakeProcess) {
+					p.say("beat", helper.Beat{Netem: &helper.Netem{Led: 4, Affected: 3}, Peers: map[string]uint64{"10.0.0.2": 4}})
+					if killed {
+						return
+					}
+					<-p.in
+					h.mu.Lock()
+					delete(h.qdiscs, table)
+					h.mu.Unlock()
+					p.say("done", helper.Done{Why: "stop", UndoneMono: 1})
+				}
+				do, undo := latencyOps(t)
+				e, err := n.Apply(t.Context(), do)
+				if d := evidenceOf(t, e); err != nil || !e.Proven || e.Source != "netem" || d.Netem == nil || d.Netem.Affected != 3 || d.LedByPeer["10.0.0.2"] != 4 || d.ByPeer != nil {
+					t.Fatalf("effect %+v with %+v, %v", e, d, err)
+				}
+				if killed {
+					<-ended
+					if there, err := n.Present(t.Context(), do); err != nil || !there {
+						t.Errorf("present %v, %v with netem that was left", there, err)
+					}
+				}
+				if undoer == "close" {
+					err = n.Close(t.Context())
+				} else {
+					_, err = n.Apply(t.Context(), undo)
+				}
+				if there, seen := n.Present(t.Context(), do); err != nil || seen != nil || there || (h.swept > 0) != killed {
+					t.Errorf("present %v, %v, %v after the undo; swept %d times", there, err, seen, h.swept)
+				}
+			})
+		}
 	}
 }
 

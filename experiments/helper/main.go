@@ -17,6 +17,7 @@ const (
 	KindTraffic   = "traffic"
 	KindExchange  = "exchange"
 	KindInspect   = "inspect"
+	KindSweep     = "sweep"
 	KindKill      = "kill"
 	KindStrain    = "strain"
 	KindProcesses = "processes"
@@ -63,6 +64,8 @@ func serve(ctx context.Context, p *drills.Pipe) error {
 		return decoded(raw, func(s ExchangeSpec) error { return spoilExchanges(ctx, p, s) })
 	case KindInspect:
 		return decoded(raw, func(InspectSpec) error { return inspect(p) })
+	case KindSweep:
+		return decoded(raw, func(s SweepSpec) error { return sweep(p, s) })
 	case KindSandbox:
 		return decoded(raw, func(s SandboxSpec) error { return sandbox(ctx, p, s) })
 	case KindKill:

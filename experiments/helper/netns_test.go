@@ -52,11 +52,16 @@ func newLab(t *testing.T) *lab {
 
 func (l *lab) run(argv ...string) string {
 	l.t.Helper()
-	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	out, err := l.try(argv...)
 	if err != nil {
 		l.t.Fatalf("%v: %v\n%s", argv, err, out)
 	}
-	return string(out)
+	return out
+}
+
+func (l *lab) try(argv ...string) (string, error) {
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	return string(out), err
 }
 
 // tables lists the target's tables as nft shows them.

@@ -32,8 +32,10 @@ type Applied struct {
 	AppliedTo   int64  `json:"applied_to"`
 	Table       string `json:"table"`
 	Rules       int    `json:"rules"`
-	// Way is the mechanism of a fault on traffic: the kernel's rules alone, or a packet queue.
+	// Way is the mechanism of a fault on traffic: the kernel's rules alone, its netem, or a packet queue.
 	Way string `json:"way,omitempty"`
+	// NotNetem says why netem was not taken where it can do such things.
+	NotNetem string `json:"not_netem,omitempty"`
 	// RTT is the round trip from inside the namespace before the fault, µs; 0 where nobody answered.
 	RTT int64 `json:"rtt_us,omitempty"`
 }
@@ -42,6 +44,9 @@ type Applied struct {
 func (b Beat) Affected() uint64 {
 	if b.Traffic != nil {
 		return b.Traffic.Affected
+	}
+	if b.Netem != nil {
+		return b.Netem.Affected
 	}
 	if b.Exchanges != nil {
 		return b.Exchanges.Hit
@@ -54,12 +59,14 @@ type Beat struct {
 	Dropped uint64            `json:"dropped"`
 	Peers   map[string]uint64 `json:"peers,omitempty"`
 	Traffic *Traffic          `json:"traffic,omitempty"`
+	// Netem is what the kernel's netem did; Peers then counts the packets led to it.
+	Netem *Netem `json:"netem,omitempty"`
 	// Exchanges is what a fault between the target and a dependency did; Peers then counts the connections led to it.
 	Exchanges *Exchanges `json:"exchanges,omitempty"`
 	RTT       int64      `json:"rtt_us,omitempty"` // round trip while the fault is in force, µs
 }
 
-// Done is the data of the "done" frame. Why is eof, stop, lease or cancelled, or detached: the namespace lost its last
+// Done is the data of the "done" frame. Why is eof, stop, lease or cancelled, displaced (somebody replaced our netem), overload, or detached: the namespace lost its last
 // interface, because the target was stopped or restarted, so that the
 // fault no longer applied to it.
 type Done struct {
@@ -106,6 +113,7 @@ type fenceSpec struct {
 	peers []netip.Addr
 	end   tail
 	way   string
+	not   string // why it is not netem
 }
 
 // drop raises the fence and keeps it.
@@ -115,7 +123,7 @@ func drop(ctx context.Context, p *drills.Pipe, s fenceSpec) error {
 	if err != nil {
 		return err
 	}
-	a := Applied{AppliedFrom: from, AppliedTo: to, Table: TablePrefix + s.op, Rules: len(rules), Way: s.way}
+	a := Applied{AppliedFrom: from, AppliedTo: to, Table: TablePrefix + s.op, Rules: len(rules), Way: s.way, NotNetem: s.not}
 	return keep(ctx, p, s.lease, a, &fenced{fence: f, hosts: newHosts(s.path, s.peers), end: s.end})
 }
 

@@ -39,6 +39,43 @@ func (l *lab) serves() {
 	}()
 }
 
+// takes reads all that comes to the peer's port 7779 and answers with one byte when it has ended.
+func (l *lab) takes() {
+	l.t.Helper()
+	var listener net.Listener
+	inside(l.t, l.peer, func() (err error) { listener, err = net.Listen("tcp4", "10.99.0.2:7779"); return err })
+	l.t.Cleanup(func() { listener.Close() })
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(io.Discard, c)
+		_, _ = c.Write([]byte{1})
+	}()
+}
+
+// pour sends n bytes to it as one stream.
+func (l *lab) pour(n int) (err error) {
+	l.t.Helper()
+	var c net.Conn
+	inside(l.t, l.target, func() error { c, err = net.DialTimeout("tcp4", "10.99.0.2:7779", 5*time.Second); return nil })
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := c.Write(make([]byte, n)); err != nil {
+		return err
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, make([]byte, 1))
+	return err
+}
+
 func (l *lab) connect() (c net.Conn, err error) {
 	l.t.Helper()
 	inside(l.t, l.target, func() error { c, err = net.DialTimeout("tcp4", "10.99.0.2:7778", 5*time.Second); return nil })

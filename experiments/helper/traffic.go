@@ -135,10 +135,32 @@ func traffic(ctx context.Context, p *drills.Pipe, s TrafficSpec) error {
 	if err != nil {
 		return err
 	}
-	if w.end != nil {
-		return drop(ctx, p, fenceSpec{op: s.Op, lease: s.Lease.D(), path: s.Path, peers: peers, end: w.end, way: WayRules})
+	b := before{peers: peers}
+	if w.end == nil && s.DNS == nil {
+		b.ping = pinged(s.Path, peers)
+		b.rtt = roundTrip(ctx, b.ping)
 	}
-	return shape(ctx, p, s, w, peers)
+	n, a, not, err := s.raiseNetem(peers, b.ping)
+	if err != nil {
+		return err
+	}
+	if n != nil {
+		a.RTT = b.rtt.Microseconds()
+		return keep(ctx, p, s.Lease.D(), a, n)
+	}
+	b.not = not
+	if w.end != nil {
+		return drop(ctx, p, fenceSpec{op: s.Op, lease: s.Lease.D(), path: s.Path, peers: peers, end: w.end, way: WayRules, not: not})
+	}
+	return shape(ctx, p, s, w, b)
+}
+
+// before is what is known before a fault on traffic comes into force.
+type before struct {
+	peers []netip.Addr
+	ping  netip.AddrPort // where a round trip is measured
+	rtt   time.Duration
+	not   string // why it is not netem
 }
 
 // trafficPeers are the addresses of the path; those of a DNS fault are the target's resolvers.
@@ -162,26 +184,21 @@ func (s *TrafficSpec) trafficPeers(ctx context.Context) ([]netip.Addr, error) {
 }
 
 // shape puts the queue into the path's traffic and keeps it there.
-func shape(ctx context.Context, p *drills.Pipe, s TrafficSpec, w work, peers []netip.Addr) error {
-	if err := s.affordable(ctx, peers); err != nil {
+func shape(ctx context.Context, p *drills.Pipe, s TrafficSpec, w work, b before) error {
+	if err := s.affordable(ctx, b.peers); err != nil {
 		return err
 	}
-	var to netip.AddrPort
-	if s.DNS == nil {
-		to = pinged(s.Path, peers)
-	}
-	before := roundTrip(ctx, to)
 	q, err := openQueue(w.copyRange, w.gso)
 	if err != nil {
 		return err
 	}
 	sh := newShaper(q, w.effect, s.Seed)
-	f, end, a, err := raiseQueue(s, q.number, peers)
+	f, end, a, err := raiseQueue(s, q.number, b.peers)
 	if err != nil {
 		return errors.Join(err, sh.close())
 	}
-	a.RTT = before.Microseconds()
-	return keep(ctx, p, s.Lease.D(), a, &shaped{shaper: sh, fence: f, end: end, hosts: newHosts(s.Path, peers), ping: to})
+	a.RTT, a.NotNetem = b.rtt.Microseconds(), b.not
+	return keep(ctx, p, s.Lease.D(), a, &shaped{shaper: sh, fence: f, end: end, hosts: newHosts(s.Path, b.peers), ping: b.ping})
 }
 
 // raiseQueue hands the path's packets to the queue, by the kernel's own statement or, where it is not built in, by the
