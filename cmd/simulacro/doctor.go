@@ -43,7 +43,7 @@ func (a *app) doctor(ctx context.Context, active bool) error {
 }
 
 func hostDiagnoses(runs string) []drills.Diagnosis {
-	return []drills.Diagnosis{kernelDiagnosis(), nofileDiagnosis(), realtimeDiagnosis(), diskDiagnosis(runs), clockDiagnosis()}
+	return []drills.Diagnosis{kernelDiagnosis(), netemDiagnosis("/"), nofileDiagnosis(), realtimeDiagnosis(), diskDiagnosis(runs), clockDiagnosis()}
 }
 
 // kernelDiagnosis: owner tables of nftables vanish with their process; they came with Linux 5.12 (NFT_TABLE_F_OWNER).
