@@ -12,7 +12,7 @@ type Duplication struct {
 }
 
 func duplicationKind() drills.Kind {
-	return trafficKind("packet-duplication", verbDuplicate, "Send a share of a member's packets to its peers twice", "packets counted by the kernel's rule that copies them",
+	return trafficKind("packet-duplication", verbDuplicate, "Send a share of a member's packets to its peers twice", "packets counted by the kernel's rule that copies them or has netem copy them",
 		func() *Duplication { return &Duplication{Path: Path{Direction: helper.Out}} })
 }
 

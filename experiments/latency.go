@@ -16,7 +16,7 @@ type Latency struct {
 
 func latencyKind() drills.Kind {
 	return trafficKind("latency", verbLatency, "Hold a member's packets back, with jitter; direction out (default) adds the delay once to each round trip, both twice",
-		"packets held by the queue and for how long; round trip from inside the target before and under it, where a peer is named",
+		"packets held by netem, or by the queue and for how long; round trip from inside the target before and under it, where a peer is named",
 		func() *Latency { return &Latency{Path: Path{Direction: helper.Out}, Distribution: helper.Uniform} })
 }
 

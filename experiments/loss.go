@@ -13,7 +13,7 @@ type Loss struct {
 }
 
 func lossKind() drills.Kind {
-	return trafficKind("packet-loss", verbLoss, "Drop a share of a member's packets, one by one or in bursts", "packets seen and dropped by the queue",
+	return trafficKind("packet-loss", verbLoss, "Drop a share of a member's packets, one by one or in bursts", "packets seen and dropped, as netem or the queue counts them",
 		func() *Loss { return &Loss{Path: Path{Direction: helper.Out}} })
 }
 

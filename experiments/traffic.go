@@ -85,7 +85,7 @@ func trafficKind[F drills.Fault](kind, verb, summary, proof string, blank func()
 		Verbs:    []string{verb, verbHeal},
 		Duration: "required",
 		Proof:    proof,
-		Undo:     "rules and queue are removed and what waits is let go; they also vanish when the helper dies, freezes, loses its stream or its lease",
+		Undo:     "rules, queue and netem are removed and what waits is let go; rules and queue also vanish when the helper dies, freezes, loses its stream or its lease, and nothing comes to netem without them",
 	}, blank)
 }
 

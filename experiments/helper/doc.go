@@ -6,5 +6,6 @@
 // socket and vanishes with it, even on SIGKILL. No other table of the namespace is read, changed or flushed.
 //
 // A fault on traffic uses such rules too. Where packets must wait or change they are handed to a queue of ours, which lets
-// them pass when nobody listens any more.
+// them pass when nobody listens any more, or led to the kernel's netem. That has no owner and outlives a killed helper, but
+// nothing comes to it without the rules: see netem.go and docs/adr/0012.
 package helper
