@@ -3,7 +3,7 @@
 # make help    the rest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build drill test test-unit test-all lint bench images up down clean tools
+.PHONY: help build drill test test-unit test-all test-netem lint bench images up down clean tools
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo dev)
 STACK   := compose/grupogad/stack
@@ -38,6 +38,9 @@ test: build ## unit tests, Docker tests, and drills on the reference system, sou
 
 test-all: build ## the long form: every variant, and 20 kills at random moments
 	@.ci/test long
+
+test-netem: ## the helper's tests in an emulated machine with netem and cgroup version 2 (optional; needs qemu, busybox-static, cpio)
+	@.ci/netem
 
 lint: $(GOLANGCI_LINT) ## golangci-lint with gofumpt
 	@$(GOLANGCI_LINT) run ./...

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eevans-d/simulacro/drills"
+	"github.com/eevans-d/simulacro/experiments/helper"
 	"github.com/eevans-d/simulacro/experiments/store"
 )
 
@@ -23,6 +24,12 @@ const asAgent = "SIMULACRO_TEST_STORE_AGENT"
 func TestMain(m *testing.M) {
 	if os.Getenv(asAgent) != "" {
 		if store.Main(context.Background(), os.Stdin, os.Stdout) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if os.Getenv(asHelper) != "" {
+		if helper.Main(context.Background(), os.Stdin, os.Stdout) != nil {
 			os.Exit(1)
 		}
 		os.Exit(0)

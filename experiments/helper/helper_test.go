@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv("SIMULACRO_TEST_DIAL"); addr != "" {
 		os.Exit(answered(addr))
 	}
+	if size := os.Getenv("SIMULACRO_TEST_HOLDS"); size != "" {
+		holdsMemory(size)
+	}
+	if os.Getenv("SIMULACRO_TEST_CELL") != "" {
+		panic(enterCell())
+	}
 	if os.Getenv("SIMULACRO_TEST_HELPER") == "" {
 		os.Exit(m.Run())
 	}
