@@ -72,7 +72,11 @@ func (t trafficControl) list() ([]qdisc, error) {
 // add makes a queueing discipline. Exclusive without replace: the kernel itself refuses where somebody's stands.
 func (t trafficControl) add(q qdisc, options []byte) error {
 	flags := netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl
-	if _, err := t.conn.Execute(tcMessage(unix.RTM_NEWQDISC, flags, q, options)); err != nil {
+	_, err := t.conn.Execute(tcMessage(unix.RTM_NEWQDISC, flags, q, options))
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("this kernel has no sch_%s: %w", q.kind, err)
+	}
+	if err != nil {
 		return fmt.Errorf("add %s %s: %w", q.kind, q.handle, err)
 	}
 	return nil
