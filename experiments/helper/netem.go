@@ -21,8 +21,10 @@ import (
 const WayNetem = "netem"
 
 const (
-	// drainLimit bounds how long packets that netem still holds may take to leave when the fault ends.
-	drainLimit = time.Second
+	// longestHold is the longest delay that netem is used for: it cannot let go of what it holds, so the end waits for that.
+	longestHold = time.Second
+	// drainLimit bounds how long that may take, on a busy machine too.
+	drainLimit = longestHold + 500*time.Millisecond
 	// drainLook is how often that is looked at.
 	drainLook = 20 * time.Millisecond
 )

@@ -146,6 +146,7 @@ func TestNetemIsNotBuiltWhereItMustNotBe(t *testing.T) {
 		{"somebody's netem", "already: netem 8", WayQueue, slow("a", "10.99.0.2", 20), []string{"root", "netem", "limit", "55"}},
 		{"what comes in", "outlive a killed helper", WayQueue, TrafficSpec{Path: Path{Direction: Both}, Effects: Effects{Latency: &Latency{Delay: ms(1)}}}, nil},
 		{"jitter", "overtake each other", WayQueue, TrafficSpec{Effects: Effects{Latency: &Latency{Jitter: ms(1)}}}, nil},
+		{"a long delay", "cannot let go", WayQueue, slow("a", "10.99.0.2", 1001), nil},
 		{"corruption", "Ethernet and IP headers", WayQueue, TrafficSpec{Effects: Effects{Corruption: &Corruption{Share: 1}}}, nil},
 		{"reordering", "in reverse", WayQueue, TrafficSpec{Effects: Effects{Reordering: &Reordering{Share: 1, By: ms(1)}}}, nil},
 		{"bandwidth", "by packets", WayQueue, TrafficSpec{Effects: Effects{Bandwidth: &Bandwidth{Rate: 1e6}}}, nil},

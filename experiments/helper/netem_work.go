@@ -38,6 +38,8 @@ func (s TrafficSpec) netem() (*netemWork, string) {
 		return nil, "netem puts what overtakes at the head of its line: packets that come together would leave in reverse"
 	case e.Latency != nil && e.Latency.Jitter > 0:
 		return nil, "under jitter netem lets packets of one conversation overtake each other"
+	case e.Latency != nil && e.Latency.Delay.D() > longestHold:
+		return nil, "netem cannot let go of what it holds, and the end would wait too long for it or lose it"
 	case s.Direction != Out:
 		return nil, "netem acts on what leaves; a redirection of what comes in would outlive a killed helper"
 	}
