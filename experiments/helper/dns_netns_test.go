@@ -48,12 +48,15 @@ func (l *lab) answers() {
 // lookup asks from inside the target.
 func (l *lab) lookup(name string) ([]netip.Addr, time.Duration, error) {
 	l.t.Helper()
-	r := net.Resolver{PreferGo: true, Dial: func(_ context.Context, network, _ string) (c net.Conn, err error) {
+	r := net.Resolver{PreferGo: true, Dial: func(asked context.Context, network, _ string) (c net.Conn, err error) {
+		if asked.Err() != nil { // the resolver may still try when the test is over and its namespace gone
+			return nil, asked.Err()
+		}
 		if !strings.HasPrefix(network, "udp") {
 			return nil, errors.New("udp only")
 		}
 		inside(l.t, l.target, func() error { c, err = net.Dial("udp4", "10.99.0.2:53"); return nil })
-		return c, err // the resolver may still try when the test is over and the cable gone
+		return c, err
 	}}
 	ctx, cancel := context.WithTimeout(l.t.Context(), 1500*time.Millisecond)
 	defer cancel()
