@@ -35,7 +35,7 @@ type expiry struct {
 
 	mu      sync.Mutex
 	joined  map[int]bool      // by connection: open
-	expired int               // of them, when the token expired; fixed from then on
+	expired int               // that were open when the token expired; fixed from then on
 	ended   map[int]time.Time // of those that were open then
 	hows    map[string]int
 }
@@ -96,18 +96,19 @@ func (e *expiry) voice(ctx context.Context) (*voice, error) {
 	return v, err
 }
 
-// told is called on the loop's thread: connection id has joined, or has ended.
+// told is called on the loop's thread: connection id has joined, or has ended. The time decides what is counted: a target that
+// ends them at the very instant may be faster than keep, which waits for it.
 func (e *expiry) told(id int, err error) {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err == nil {
-		if e.expired == 0 { // whoever gets in with an expired token is not what is counted
+		if now.Before(e.ends) { // whoever gets in with an expired token is not what is counted
 			e.joined[id] = true
 		}
 		return
 	}
-	if e.joined[id] && e.expired > 0 {
+	if e.joined[id] && !now.Before(e.ends) {
 		e.ended[id] = now
 		e.hows[reason(err)]++
 	}
@@ -128,9 +129,7 @@ func (e *expiry) keep(ctx context.Context, begin time.Time) error {
 	if !pause(ctx, e.ends) {
 		return nil
 	}
-	e.mu.Lock()
-	e.expired = len(e.joined)
-	e.mu.Unlock()
+	e.fix()
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	asking.Go(func() { e.prove(ctx) })
@@ -142,6 +141,13 @@ func (e *expiry) keep(ctx context.Context, begin time.Time) error {
 		e.out.put("second", p)
 	}
 	return nil
+}
+
+// fix counts those who were open when the token expired.
+func (e *expiry) fix() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.expired = len(e.joined) + len(e.ended)
 }
 
 func (e *expiry) left() int {

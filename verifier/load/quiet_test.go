@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -350,4 +351,24 @@ func TestTokensThatDoNotExpire(t *testing.T) {
 	if err := <-late.ended; err == nil {
 		t.Error("no error")
 	}
+}
+
+// TestATargetThatEndsThemAtOnceIsCounted: it may be faster than we wake up for the end of the token.
+func TestATargetThatEndsThemAtOnceIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := newExpiry(QuietArgs{Kind: drills.ExpiredClients, Connections: 3})
+		e.ends = time.Now().Add(time.Second)
+		for id := range 3 {
+			e.told(id, nil)
+		}
+		e.told(0, io.EOF) // before its token has expired
+		time.Sleep(time.Second)
+		e.told(1, io.EOF)
+		e.told(3, nil)
+		e.fix()
+		if m := e.measured().Quiet; e.expired != 2 || m.Ended != 1 || m.Held != 1 {
+			t.Errorf("%d were open: %+v", e.expired, m)
+		}
+	})
 }
