@@ -25,10 +25,12 @@ func altered(t *testing.T, oldNew ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer(append(oldNew, ".state/gad/secrets", secrets)...).Replace(string(b))
-	if text == string(b) {
-		t.Fatal("nothing was altered")
+	for i := 0; i < len(oldNew); i += 2 {
+		if !strings.Contains(string(b), oldNew[i]) {
+			t.Fatalf("the system file has no %q to be altered", oldNew[i])
+		}
 	}
+	text := strings.NewReplacer(append(oldNew, ".state/gad/secrets", secrets)...).Replace(string(b))
 	path := filepath.Join(t.TempDir(), "system.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
