@@ -1,5 +1,5 @@
 # make drill   builds everything, starts the reference system, runs the headline drills, prints the results, stops the system
-# make test    every test that CI runs (unit tests with -race, then Docker and the reference system); about 20 minutes on two cores
+# make test    every test that CI runs (unit tests with -race, then Docker and the reference system); about 11 minutes on two cores, more while nothing is built yet
 # make help    the rest
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
