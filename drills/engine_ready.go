@@ -30,10 +30,13 @@ func (r *run) ready(ctx context.Context) bool {
 // ripen waits for requirements that only need time, where it is not much: after another drill they mostly do. What is
 // not so afterwards blocks like everything else.
 func (r *run) ripen(ctx context.Context) bool {
-	if !slices.ContainsFunc(r.drill.Require, func(q Requirement) bool { return q.Conditions[roleAge] != "" }) {
+	if !slices.ContainsFunc(r.drill.Require, Requirement.needsTime) {
 		return true // nothing to look for
 	}
-	t, err := r.Runtime.Topology(ctx)
+	t, err := r.grown(ctx)
+	if r.interrupted(ctx) {
+		return false
+	}
 	if err != nil {
 		return true // resolve asks again, and tells
 	}
@@ -44,6 +47,23 @@ func (r *run) ripen(ctx context.Context) bool {
 	left += time.Second // roles are read in steps
 	r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("waiting %s: %s", left.Round(100*time.Millisecond), what)})
 	return r.wait(ctx, left)
+}
+
+// grown waits for members that were started just now and are not healthy yet, and returns the topology after that.
+func (r *run) grown(ctx context.Context) (Topology, error) {
+	for end, told := time.Now().Add(r.Limits.Ready/2), false; ; told = true {
+		t, err := r.Runtime.Topology(ctx)
+		young := growing(r.drill, t)
+		if err != nil || len(young) == 0 || !time.Now().Before(end) {
+			return t, err
+		}
+		if !told {
+			r.emit(Event{Kind: EvNote, Text: fmt.Sprintf("waiting %s at most until they are healthy: %s", r.Limits.Ready/2, strings.Join(young, ", "))})
+		}
+		if !r.wait(ctx, time.Second) {
+			return t, nil
+		}
+	}
 }
 
 // preflights run side by side; their checks are recorded in the order of the list.

@@ -258,6 +258,43 @@ func TestRequirementThatOnlyNeedsTime(t *testing.T) {
 	}
 }
 
+// TestMembersThatWereJustStartedAreWaitedFor: right after a start of the system nothing is wrong, it is just early.
+func TestMembersThatWereJustStartedAreWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		well    time.Duration
+		old     bool // it was started long ago and is ill
+		outcome drills.Outcome
+		waits   time.Duration
+	}{
+		{"soon healthy", 12 * time.Second, false, drills.Pass, 12 * time.Second},
+		{"not for long", time.Hour, false, drills.BlockedRun, 30 * time.Second},
+		{"ill", time.Hour, true, drills.BlockedRun, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(3 * time.Second)
+				b.world.Starting("id-redis-3", time.Now().Add(tt.well))
+				if tt.old {
+					b.world.SetStarted("id-redis-3", time.Now().Add(-time.Hour))
+				}
+				b.drill.Require[0].Conditions["running"] = ">= 3"
+				rec, err := b.run(t.Context())
+				if err != nil || rec.Outcome != tt.outcome {
+					t.Errorf("%s (%s) %s, %v", rec.Outcome, rec.Cause, rec.Sentence, err)
+				}
+				waited := rec.Ended.Sub(rec.Started)
+				if len(rec.Faults) > 0 {
+					waited = rec.Faults[0].Intended.Sub(rec.Started) - b.drill.SteadyState.For.D()
+				}
+				if waited < tt.waits || waited > tt.waits+3*time.Second {
+					t.Errorf("waited %s, want %s", waited, tt.waits)
+				}
+			})
+		})
+	}
+}
+
 // TestEvidenceThatCannotBeKept: the run stops at once, restores, and ends as our own failure.
 func TestEvidenceThatCannotBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -44,8 +44,34 @@ func requirement(component, fact, want string, v RoleView) Check {
 	return c
 }
 
-// roleAge is the one fact that time alone makes better.
-const roleAge = "last-role-change"
+// Facts that time alone makes better: the age of a role, and, right after a start, how many members run and are healthy.
+const (
+	roleAge = "last-role-change"
+	running = "running"
+)
+
+func (q Requirement) needsTime() bool {
+	return q.Conditions[roleAge] != "" || q.Conditions[running] != ""
+}
+
+// youth is how long after its start a member may be expected to become healthy by itself.
+const youth = 2 * time.Minute
+
+// growing names the members that a requirement counts, that were started just now and are not healthy yet.
+func growing(d *Drill, t Topology) []string {
+	var out []string
+	for _, q := range d.Require {
+		if q.Component == "" || q.Conditions[running] == "" {
+			continue
+		}
+		for _, m := range t.Of(q.Component) {
+			if m.State == "running" && !m.Healthy && t.At.Sub(m.StartedAt) < youth && !slices.Contains(out, m.Name) {
+				out = append(out, m.Name)
+			}
+		}
+	}
+	return out
+}
 
 // Ripe is how long it takes until the requirements that only need time hold, and which one takes longest. Zero when none has
 // to be waited for. Sentinel, for one, does not fail over again within twice its failover-timeout.

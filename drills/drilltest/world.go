@@ -18,7 +18,8 @@ type World struct {
 	mu       sync.Mutex
 	state    map[string]string
 	started  map[string]time.Time
-	stopped  time.Time // when the primary stopped
+	well     map[string]time.Time // when a member that was started becomes healthy; absent: at once
+	stopped  time.Time            // when the primary stopped
 	primary  string
 	done     map[string]bool
 	moved    time.Time // when the role moved last
@@ -36,7 +37,7 @@ const startTakes = 500 * time.Millisecond
 
 // NewWorld makes a world in which everything runs and redis-1 is primary.
 func NewWorld(failover time.Duration) *World {
-	w := &World{Failover: failover, state: map[string]string{}, started: map[string]time.Time{}, primary: "id-redis-1", done: map[string]bool{}, moved: time.Now().Add(-time.Hour)}
+	w := &World{Failover: failover, state: map[string]string{}, started: map[string]time.Time{}, well: map[string]time.Time{}, primary: "id-redis-1", done: map[string]bool{}, moved: time.Now().Add(-time.Hour)}
 	for _, n := range []string{"redis-1", "redis-2", "redis-3"} {
 		w.state["id-"+n], w.started["id-"+n] = "running", time.Now().Add(-time.Hour)
 	}
@@ -64,6 +65,13 @@ func (w *World) SetStarted(id string, at time.Time) {
 	w.started[id] = at
 }
 
+// Starting makes a member one that was started just now and is healthy from an instant on.
+func (w *World) Starting(id string, well time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started[id], w.well[id] = time.Now(), well
+}
+
 // Running tells whether every member runs.
 func (w *World) Running() bool {
 	w.mu.Lock()
@@ -83,7 +91,7 @@ func (w *World) Members(ctx context.Context) ([]drills.Member, error) {
 	var out []drills.Member
 	for id, s := range w.state {
 		name := id[len("id-"):]
-		out = append(out, drills.Member{ID: id, Name: name, Service: name, State: s, Healthy: s == "running", StartedAt: w.started[id]})
+		out = append(out, drills.Member{ID: id, Name: name, Service: name, State: s, Healthy: s == "running" && !time.Now().Before(w.well[id]), StartedAt: w.started[id]})
 	}
 	slices.SortFunc(out, func(a, b drills.Member) int {
 		return len(a.Name) - len(b.Name) + map[bool]int{true: -1, false: 1}[a.Name < b.Name]
