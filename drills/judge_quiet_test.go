@@ -53,6 +53,9 @@ func TestReapedVerdicts(t *testing.T) {
 			if j.Verdict != c.verdict || !strings.Contains(j.Why, c.why) || j.Cause != "reaped" || j.ID != "reaped:gone" {
 				t.Errorf("%+v; want %s %q", j, c.verdict, c.why)
 			}
+			if f.decidable(j) {
+				t.Error("the run would wait for what only the end of the clients decides")
+			}
 			if j := f.judgeReaped(time.Now())[0]; j.Verdict != Pending {
 				t.Errorf("during the run: %s", j.Verdict)
 			}

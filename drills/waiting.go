@@ -47,7 +47,7 @@ func (f *folder) decidable(j Judged) bool {
 	switch {
 	case j.ID == "rejoin", strings.HasPrefix(j.ID, "resolved:"):
 		return !f.lifted().IsZero()
-	case strings.HasPrefix(j.ID, "loss:"), strings.HasPrefix(j.ID, "load:"), strings.HasPrefix(j.ID, "slo:"),
+	case strings.HasPrefix(j.ID, "loss:"), strings.HasPrefix(j.ID, "load:"), strings.HasPrefix(j.ID, "reaped:"), strings.HasPrefix(j.ID, "slo:"),
 		strings.HasPrefix(j.ID, "breaker:"): // decided by measuring
 		return false
 	case strings.HasPrefix(j.ID, "during:"), strings.HasPrefix(j.ID, "contract:"), strings.HasPrefix(j.ID, "works:"):
