@@ -30,7 +30,8 @@ func inspect(t *testing.T) inspection {
 	}
 	in["redis primaries"] = fmt.Sprint(len(redisPrimaries(t)))
 	in["postgis primaries"] = fmt.Sprint(len(pgPrimaries(t)))
-	in["containers of ours"] = docker(t, "ps", "-aq", "--filter", "label=io.simulacro.run")
+	// A guard that has ended keeps its report for the next start, which removes it (docs/adr/0005).
+	in["processes of ours beside them"] = docker(t, "ps", "-q", "--filter", "label=io.simulacro.run")
 	return in
 }
 
@@ -52,7 +53,7 @@ func (in inspection) container(t *testing.T, id string) {
 	put("open files", kept(asked("cat", "/proc/"+pid+"/limits"), `^Max open files`))
 	put("hosts file", asked("nsenter", "-t", pid, "-m", "cat", "/etc/hosts"))
 	put("resolver", asked("nsenter", "-t", pid, "-m", "cat", "/etc/resolv.conf"))
-	put("processes of ours", kept(asked("docker", "top", id, "-eo", "args"), `simulacro _|_agent`))
+	put("processes of ours", kept(asked("docker", "top", id, "-eo", "pid,args"), `simulacro _|_agent`))
 	put("files of ours", kept(asked("docker", "diff", id), `simulacro`))
 }
 
