@@ -117,7 +117,7 @@ func TestEveryFaultKilledInForce(t *testing.T) {
 	e2e(t, true)
 	for _, x := range inForceCases() {
 		t.Run(x.kind, func(t *testing.T) {
-			whole(t)
+			whole(t) // also that there is one primary per store, as settled asks afterwards
 			before := inspect(t)
 			v := startInForce(t, x)
 			v.until(t, "took effect")

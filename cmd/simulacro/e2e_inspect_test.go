@@ -14,13 +14,14 @@ import (
 type inspection map[string]string
 
 // inspect looks at every container of the project: its state and limits (docker), the nftables tables and queueing
-// disciplines of its network namespace (nft, tc), its mounts, hosts file and limit of open files (the kernel), whether
-// anything of ours runs or lies in it (docker top, docker diff); and into the stores (redis-cli, psql).
+// disciplines of its network namespace (nft, tc), its mounts, name files, limit of open files and what of ours lies in its /tmp
+// (the kernel); at the processes of this machine; and into the stores (redis-cli, psql). It takes about a second.
 func inspect(t *testing.T) inspection {
 	t.Helper()
 	in := inspection{}
-	for _, id := range strings.Fields(docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project=gad")) {
-		in.container(t, id)
+	ids := strings.Fields(docker(t, "ps", "-aq", "--filter", "label=com.docker.compose.project=gad"))
+	for line := range strings.Lines(asked("docker", append([]string{"inspect", "-f", looks}, ids...)...)) {
+		in.container(strings.SplitN(strings.TrimSpace(line), "|", 3))
 	}
 	for _, name := range []string{"redis-1", "redis-2", "redis-3"} {
 		in.redis(t, name)
@@ -28,55 +29,47 @@ func inspect(t *testing.T) inspection {
 	for _, name := range []string{"pg-1", "pg-2", "pg-3"} {
 		in.postgres(t, name)
 	}
-	in["redis primaries"] = fmt.Sprint(len(redisPrimaries(t)))
-	in["postgis primaries"] = fmt.Sprint(len(pgPrimaries(t)))
+	in["processes of ours in containers"] = kept(asked("ps", "-e", "-o", "args"), `simulacro _agent`)
 	// A guard that has ended keeps its report for the next start, which removes it (docs/adr/0005).
-	in["processes of ours beside them"] = docker(t, "ps", "-q", "--filter", "label=io.simulacro.run")
+	in["containers of ours beside them"] = docker(t, "ps", "-q", "--filter", "label=io.simulacro.run")
 	return in
 }
 
-// limits are the settings of a container that a fault may change.
-const limits = `{{.State.Status}} memory={{.HostConfig.Memory}}/{{.HostConfig.MemorySwap}} cpus={{.HostConfig.NanoCpus}}/{{.HostConfig.CpuQuota}} pids={{.HostConfig.PidsLimit}} restart={{.HostConfig.RestartPolicy.Name}}`
+// looks is a container's service, process, state, and the settings that a fault may change.
+const looks = `{{index .Config.Labels "com.docker.compose.service"}}|{{.State.Pid}}|{{.State.Status}} memory={{.HostConfig.Memory}}/{{.HostConfig.MemorySwap}}` +
+	` cpus={{.HostConfig.NanoCpus}}/{{.HostConfig.CpuQuota}} pids={{.HostConfig.PidsLimit}} restart={{.HostConfig.RestartPolicy.Name}}`
 
-func (in inspection) container(t *testing.T, id string) {
-	t.Helper()
-	head := strings.Fields(asked("docker", "inspect", "-f", `{{index .Config.Labels "com.docker.compose.service"}} {{.State.Pid}}`, id))
-	if len(head) != 2 {
+func (in inspection) container(head []string) {
+	if len(head) != 3 {
 		return // it was removed between the two questions: its service is missing then
 	}
 	name, pid := head[0], head[1]
 	put := func(aspect, what string) { in[name+" "+aspect] = what }
-	put("state", asked("docker", "inspect", "-f", limits, id))
+	put("state", head[2])
 	put("tables", kept(asked("nsenter", "-t", pid, "-n", "nft", "list", "tables"), `^table`))
 	put("qdiscs", kept(asked("nsenter", "-t", pid, "-n", "tc", "qdisc", "show"), `^qdisc`))
 	put("mounts", kept(asked("awk", "{print $5}", "/proc/"+pid+"/mountinfo"), `^/`))
 	put("open files", kept(asked("cat", "/proc/"+pid+"/limits"), `^Max open files`))
-	put("hosts file", asked("nsenter", "-t", pid, "-m", "cat", "/etc/hosts"))
-	put("resolver", asked("nsenter", "-t", pid, "-m", "cat", "/etc/resolv.conf"))
-	put("processes of ours", kept(asked("docker", "top", id, "-eo", "pid,args"), `simulacro _|_agent`))
-	put("files of ours", kept(asked("docker", "diff", id), `simulacro`))
+	put("hosts file", asked("cat", "/proc/"+pid+"/root/etc/hosts"))
+	put("resolver", asked("cat", "/proc/"+pid+"/root/etc/resolv.conf"))
+	put("files of ours", kept(asked("ls", "/proc/"+pid+"/root/tmp"), `simulacro`))
 }
 
 func (in inspection) redis(t *testing.T, name string) {
 	t.Helper()
-	ask := func(words ...string) string {
-		return asked("docker", append([]string{"exec", "-e", "REDISCLI_AUTH=" + secret(t, "REDIS_PASSWORD"), service(t, name), "timeout", "3", "redis-cli"}, words...)...)
-	}
-	for _, key := range []string{"maxmemory", "maxmemory-policy", "appendonly", "save", "maxclients", "min-replicas-to-write"} {
-		in[name+" "+key] = ask("config", "get", key)
-	}
-	in[name+" clients of ours"] = kept(ask("client", "list"), `name=simulacro`)
+	const ask = `timeout 3 redis-cli <<< $'config get maxmemory\nconfig get maxmemory-policy\nconfig get appendonly\nconfig get save\nconfig get maxclients\nclient list'`
+	said := asked("docker", "exec", "-e", "REDISCLI_AUTH="+secret(t, "REDIS_PASSWORD"), service(t, name), "bash", "-c", ask)
+	settings, clients, _ := strings.Cut(said, "id=")
+	in[name+" settings"] = settings
+	in[name+" clients of ours"] = kept(clients, `name=simulacro`)
 }
 
 func (in inspection) postgres(t *testing.T, name string) {
 	t.Helper()
-	ask := func(aspect, sql string) {
-		in[name+" "+aspect] = asked("docker", "exec", service(t, name), "timeout", "3", "psql", "-h", "/tmp", "-U", "postgres", "-d", "gad", "-Atc", sql)
-	}
-	ask("sessions of ours", "select count(*) from pg_stat_activity where application_name like 'simulacro%'")
-	ask("indexes", "select string_agg(indexname, ' ' order by indexname) from pg_indexes where schemaname = 'gad'")
-	ask("schemas", "select string_agg(nspname, ' ' order by nspname) from pg_namespace where nspname not like 'pg_temp%' and nspname not like 'pg_toast_temp%'")
-	ask("replay", "select case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end")
+	in[name+" database"] = asked("docker", "exec", service(t, name), "timeout", "3", "psql", "-h", "/tmp", "-U", "postgres", "-d", "gad", "-At",
+		"-c", "select 'sessions of ours', count(*) from pg_stat_activity where application_name like 'simulacro%'",
+		"-c", "select 'indexes', string_agg(indexname, ' ' order by indexname) from pg_indexes where schemaname = 'gad'",
+		"-c", "select 'replay paused', case when pg_is_in_recovery() then pg_is_wal_replay_paused() else false end")
 }
 
 // asked is what a program says; why it fails is an answer too.
