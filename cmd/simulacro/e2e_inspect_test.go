@@ -35,9 +35,10 @@ func inspect(t *testing.T) inspection {
 	return in
 }
 
-// looks is a container's service, process, state, and the settings that a fault may change.
+// looks is a container's service, process, state, and the settings that a fault may change. A CPU quota of -1 is none, as 0 is:
+// the engine cannot be told to set 0 again.
 const looks = `{{index .Config.Labels "com.docker.compose.service"}}|{{.State.Pid}}|{{.State.Status}} memory={{.HostConfig.Memory}}/{{.HostConfig.MemorySwap}}` +
-	` cpus={{.HostConfig.NanoCpus}}/{{.HostConfig.CpuQuota}} pids={{.HostConfig.PidsLimit}} restart={{.HostConfig.RestartPolicy.Name}}`
+	` cpus={{.HostConfig.NanoCpus}}/{{if gt .HostConfig.CpuQuota 0}}{{.HostConfig.CpuQuota}}{{else}}none{{end}} pids={{.HostConfig.PidsLimit}} restart={{.HostConfig.RestartPolicy.Name}}`
 
 func (in inspection) container(head []string) {
 	if len(head) != 3 {
