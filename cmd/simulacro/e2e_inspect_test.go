@@ -35,10 +35,10 @@ func inspect(t *testing.T) inspection {
 	return in
 }
 
-// looks is a container's service, process, state, and the settings that a fault may change. A CPU quota of -1 is none, as 0 is:
-// the engine cannot be told to set 0 again.
+// looks is a container's service, process, state, and the settings that a fault may change. A CPU quota of -1 is none, as 0 is, and so is a limit of 0 processes, as no value is:
+// the engine cannot be told to set what was there before again.
 const looks = `{{index .Config.Labels "com.docker.compose.service"}}|{{.State.Pid}}|{{.State.Status}} memory={{.HostConfig.Memory}}/{{.HostConfig.MemorySwap}}` +
-	` cpus={{.HostConfig.NanoCpus}}/{{if eq (print .HostConfig.CpuQuota) "-1"}}0{{else}}{{.HostConfig.CpuQuota}}{{end}} pids={{.HostConfig.PidsLimit}} restart={{.HostConfig.RestartPolicy.Name}}`
+	` cpus={{.HostConfig.NanoCpus}}/{{if eq (print .HostConfig.CpuQuota) "-1"}}0{{else}}{{.HostConfig.CpuQuota}}{{end}} pids={{if .HostConfig.PidsLimit}}{{.HostConfig.PidsLimit}}{{else}}0{{end}} restart={{.HostConfig.RestartPolicy.Name}}`
 
 func (in inspection) container(head []string) {
 	if len(head) != 3 {
