@@ -142,15 +142,8 @@ func (g *generator) holder(p plan, apart bool, spawn spawn) holder {
 }
 
 func (g *generator) run(ctx context.Context, pipe *drills.Pipe) error {
-	until, stop := context.WithCancel(ctx)
+	until, stop := whileWanted(ctx, pipe, g.args.Lease.D(), nil)
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		defer stop()
-		pipe.Watch(until, g.args.Lease.D(), nil)
-	}()
-	defer func() { stop(); <-watched }()
 	defer g.client.CloseIdleConnections()
 	if err := g.tokens.prove(until); err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})
@@ -173,6 +166,19 @@ func (g *generator) run(ctx context.Context, pipe *drills.Pipe) error {
 	own.Wait()
 	close(g.out.frames)
 	return lastFrame(g.out, pipe, g.measured(m))
+}
+
+// whileWanted returns a context that ends when the owner of the pipe says stop, goes away or lets the lease run out, and a
+// function that ends the watching and waits for it; it may be called more than once. Other frames go to each, if there is one.
+func whileWanted(ctx context.Context, pipe *drills.Pipe, lease time.Duration, each func(drills.Frame)) (context.Context, func()) {
+	until, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		defer stop()
+		pipe.Watch(until, lease, each)
+	}()
+	return until, func() { stop(); <-watched }
 }
 
 // ramped waits until every connection was tried once and says so; false when it is time to stop.

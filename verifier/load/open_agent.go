@@ -50,15 +50,8 @@ type openGenerator struct {
 }
 
 func (g *openGenerator) run(ctx context.Context, pipe *drills.Pipe) error {
-	until, stop := context.WithCancel(ctx)
+	until, stop := whileWanted(ctx, pipe, g.args.Lease.D(), nil)
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		defer stop()
-		pipe.Watch(until, g.args.Lease.D(), nil)
-	}()
-	defer func() { stop(); <-watched }()
 	if err := g.flows.login(until); err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})
 		return err

@@ -46,18 +46,12 @@ func ShareMain(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer client.CloseIdleConnections()
 	e := engineFor(s.Args)
 	p := plan{Args: s.Args, first: s.First, count: s.Count, sources: s.Source, secure: secure, tokens: &session{client: client, login: s.Args.Login}}
-	until, stop := context.WithCancel(ctx)
+	until, stop := whileWanted(ctx, pipe, shareLease, func(f drills.Frame) {
+		if f.Type == "cut" {
+			e.cut()
+		}
+	})
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		defer stop()
-		pipe.Watch(until, shareLease, func(f drills.Frame) {
-			if f.Type == "cut" {
-				e.cut()
-			}
-		})
-	}()
 	busy := newBusy()
 	h := &here{engine: e, plan: p, marker: s.Marker}
 	err = h.run(until, func(t tally) {
@@ -65,7 +59,6 @@ func ShareMain(ctx context.Context, in io.Reader, out io.Writer) error {
 		_ = pipe.Send("tally", t) // nobody reads any more: the end of the input will tell us to stop
 	})
 	stop()
-	<-watched
 	if err != nil {
 		_ = pipe.Send("error", trouble{err.Error()})
 		return err

@@ -53,15 +53,8 @@ func newSilence(a QuietArgs) *silence {
 }
 
 func (s *silence) run(ctx context.Context, pipe *drills.Pipe) error {
-	until, stop := context.WithCancel(ctx)
+	until, stop := whileWanted(ctx, pipe, s.args.Lease.D(), nil)
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		defer stop()
-		pipe.Watch(until, s.args.Lease.D(), nil)
-	}()
-	defer func() { stop(); <-watched }()
 	if err := s.connect(until); err != nil {
 		return err
 	}

@@ -45,15 +45,8 @@ func newExpiry(a QuietArgs) *expiry {
 }
 
 func (e *expiry) run(ctx context.Context, pipe *drills.Pipe) error {
-	until, stop := context.WithCancel(ctx)
+	until, stop := whileWanted(ctx, pipe, e.args.Lease.D(), nil)
 	defer stop()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		defer stop()
-		pipe.Watch(until, e.args.Lease.D(), nil)
-	}()
-	defer func() { stop(); <-watched }()
 	client := newClient()
 	defer client.CloseIdleConnections()
 	session := &session{client: client, login: e.args.Login}
