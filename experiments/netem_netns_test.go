@@ -30,19 +30,10 @@ type namespaced struct {
 func (l *namespaced) Start(_ context.Context, p drills.Place, _ []string) (drills.Stream, error) {
 	cmd := exec.Command("ip", "netns", "exec", l.ns, os.Args[0], "-test.run=^$")
 	cmd.Env, cmd.Stderr = append(os.Environ(), asHelper+"=1"), os.Stderr
-	in, err := cmd.StdinPipe()
+	s, err := begin(cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	s := &process{cmd: cmd, in: in.Close, pipe: drills.NewPipe(out, in), quit: make(chan struct{})}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	go s.renew()
 	if p.Name != "inspect" {
 		l.faults = append(l.faults, s)
 	}

@@ -43,9 +43,8 @@ type processes struct {
 	last *process
 }
 
-func (l *processes) Start(_ context.Context, _ drills.Place, _ []string) (drills.Stream, error) {
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), asAgent+"=1")
+// begin starts a process whose standard streams are a pipe of frames, and renews its lease.
+func begin(cmd *exec.Cmd) (*process, error) {
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -59,6 +58,16 @@ func (l *processes) Start(_ context.Context, _ drills.Place, _ []string) (drills
 		return nil, err
 	}
 	go p.renew()
+	return p, nil
+}
+
+func (l *processes) Start(_ context.Context, _ drills.Place, _ []string) (drills.Stream, error) {
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), asAgent+"=1")
+	p, err := begin(cmd)
+	if err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = p

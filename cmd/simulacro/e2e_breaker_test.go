@@ -46,13 +46,7 @@ func TestBreakerDrills(t *testing.T) {
 				}
 				return
 			}
-			if rec.Outcome != drills.Fail || code != drills.ExitFail {
-				t.Errorf("%s (%s), exit %d: %s", rec.Outcome, rec.Cause, code, rec.Sentence)
-			}
-			i := indexJudged(rec, v.broken)
-			if i < 0 || rec.Expectations[i].Verdict != drills.NotMet || !strings.Contains(rec.Expectations[i].Why, v.why) {
-				t.Errorf("%s was judged %+v, want not met: %s", v.broken, rec.Expectations, v.why)
-			}
+			failedBy(t, rec, code, v.broken, v.why)
 			if v.defect == "breaker-disabled" && spared != 0 {
 				t.Errorf("%d calls were spared by a breaker that is off", spared)
 			}
@@ -72,6 +66,18 @@ func breakerTotals(r drills.Record, drill string) (spared int, waited float64) {
 		}
 	}
 	return spared, waited
+}
+
+// failedBy checks that a run failed, and that the expectation was not met for the reason.
+func failedBy(t *testing.T, rec drills.Record, code int, broken, why string) {
+	t.Helper()
+	if rec.Outcome != drills.Fail || code != drills.ExitFail {
+		t.Errorf("%s (%s), exit %d: %s", rec.Outcome, rec.Cause, code, rec.Sentence)
+	}
+	i := indexJudged(rec, broken)
+	if i < 0 || rec.Expectations[i].Verdict != drills.NotMet || !strings.Contains(rec.Expectations[i].Why, why) {
+		t.Errorf("%s was judged %+v, want not met: %s", broken, rec.Expectations, why)
+	}
 }
 
 func indexJudged(r drills.Record, id string) int {

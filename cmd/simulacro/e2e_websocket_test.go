@@ -36,13 +36,7 @@ func TestWebSocketClientDrills(t *testing.T) {
 				}
 				return
 			}
-			if rec.Outcome != drills.Fail || code != drills.ExitFail {
-				t.Errorf("%s (%s), exit %d: %s", rec.Outcome, rec.Cause, code, rec.Sentence)
-			}
-			i := indexJudged(rec, v.broken)
-			if i < 0 || rec.Expectations[i].Verdict != drills.NotMet || !strings.Contains(rec.Expectations[i].Why, v.why) {
-				t.Errorf("%s was judged %+v, want not met: %s", v.broken, rec.Expectations, v.why)
-			}
+			failedBy(t, rec, code, v.broken, v.why)
 		})
 	}
 }
